@@ -1,0 +1,5 @@
+import sys
+
+from gpuad.cli import main
+
+sys.exit(main())

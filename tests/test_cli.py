@@ -14,7 +14,6 @@ import gpuad
 import gpuad.cli
 from command_line import COMMAND, ROOT, environment, run_gpuad
 
-
 # --- the usual -----------------------------------------------------------------------------------
 
 
@@ -120,7 +119,8 @@ def test_cupy_where_there_is_none(no_cupy, command, by):
     else:
         done = run_gpuad(command, env={**no_cupy, "GPUAD_BACKEND": "cupy"})
     assert done.returncode == 1
-    assert done.stderr.startswith("gpuad: error: backend 'cupy' can't be used: CuPy isn't installed")
+    message = "gpuad: error: backend 'cupy' can't be used: CuPy isn't installed"
+    assert done.stderr.startswith(message)
     assert done.stderr.count("\n") == 1
     assert ("cupy     not installed" in done.stdout) == (command == "info")
 

@@ -27,7 +27,7 @@ BATCH = 32
 EPOCHS = 40
 RATE = 0.2  # learning rate of the first epoch; it falls to zero along half a cosine
 MOMENTUM = 0.9
-NOISE = 0.2  # added to the pixels (0 to 1) in training, so that single images are not learned by heart
+NOISE = 0.2  # added to the pixels (0 to 1) in training: single images are not learned by heart
 CHECKED = 20  # weights of each parameter whose gradient is checked
 TOLERANCE = 1e-6  # largest relative error that the check lets pass
 
@@ -63,7 +63,7 @@ def first_weights(random: numpy.random.Generator) -> Params:
 
 
 def for_testing(labels: Any) -> Any:
-    """Which images are kept for the test: every fifth of each digit, so the split is always the same."""
+    """Which images are kept for the test: every fifth of each digit, so always the same ones."""
     chosen = numpy.zeros(len(labels), dtype=bool)
     for digit in range(CLASSES):
         chosen[numpy.flatnonzero(labels == digit)[::5]] = True
@@ -228,7 +228,7 @@ def run(backend: Backend, why: str, seed: int = 0, epochs: int = EPOCHS) -> tupl
         )
 
         work = measure(params, x, y, backend)
-        print(f"work       one pass over the {len(train_images):,} images, multiply-adds as counted:")
+        print(f"work       one pass over the {len(x):,} images, multiply-adds as counted:")
         print(f"           forward   {work.forward:>12,} in {1e3 * work.forward_seconds:6.2f} ms")
         print(
             f"           backward  {work.backward:>12,} in {1e3 * work.backward_seconds:6.2f} ms"

@@ -1,0 +1,23 @@
+"""gpuad: gradients of NumPy and CuPy programs.
+
+>>> import numpy as np
+>>> from gpuad import grad
+>>> grad(lambda x: np.sum(np.tanh(x) ** 2))(np.zeros(3))
+array([0., 0., 0.])
+"""
+
+from . import array_methods as _array_methods
+from . import backend as backend
+from . import numpy as numpy
+from .backend import use as use
+from .extend import defvjp as defvjp
+from .extend import primitive as primitive
+from .transforms.gradients import elementwise_grad as elementwise_grad
+from .transforms.gradients import grad as grad
+from .transforms.gradients import value_and_grad as value_and_grad
+from .transforms.gradients import vjp as vjp
+from .values import stop_gradient as stop_gradient
+from .values import to_backend as to_backend
+from .values import to_numpy as to_numpy
+
+__version__ = "0.1.0"

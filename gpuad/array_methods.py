@@ -1,0 +1,205 @@
+"""What a traced array can do: NumPy's operators, attributes and methods, from one table each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+from .core.box import Box, innermost
+from .core.primitive import Binary
+from .errors import UnsupportedError
+from .numpy.frontend import functions, handlers
+from .numpy.ufuncs import array_ufunc
+from .ops import elementwise as e
+from .ops.index import getitem
+
+
+def _operator(prim: Binary) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The operator and its reflection. They ask the box's level at once, for speed."""
+
+    def left(self: Box, other: Any) -> Any:
+        return self.level.binary(prim, self, other)
+
+    def right(self: Box, other: Any) -> Any:
+        return self.level.binary(prim, other, self)
+
+    return left, right
+
+
+for _name, _prim in {"add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "mod": e.remainder}.items():
+    _left, _right = _operator(_prim)
+    setattr(Box, f"__{_name}__", _left)
+    setattr(Box, f"__r{_name}__", _right)
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "__pow__": lambda x, y: e.power(x, y),
+    "__rpow__": lambda x, y: e.power(y, x),
+    "__floordiv__": lambda x, y: e.floor_divide(x, y),
+    "__rfloordiv__": lambda x, y: e.floor_divide(y, x),
+    "__divmod__": lambda x, y: e.divmod_(x, y),
+    "__rdivmod__": lambda x, y: e.divmod_(y, x),
+    "__neg__": lambda x: e.negative(x),
+    "__pos__": lambda x: e.positive(x),
+    "__abs__": lambda x: e.absolute(x),
+    "__eq__": lambda x, y: e.equal(x, y),
+    "__ne__": lambda x, y: e.not_equal(x, y),
+    "__lt__": lambda x, y: e.less(x, y),
+    "__le__": lambda x, y: e.less_equal(x, y),
+    "__gt__": lambda x, y: e.greater(x, y),
+    "__ge__": lambda x, y: e.greater_equal(x, y),
+    "__matmul__": lambda x, y: functions["matmul"](x, y),
+    "__rmatmul__": lambda x, y: functions["matmul"](y, x),
+    "__getitem__": getitem,
+    "__array_ufunc__": array_ufunc,
+}
+for _name, _function in _OPERATORS.items():
+    setattr(Box, _name, _function)
+Box.__hash__ = None  # type: ignore[assignment] - as NumPy's arrays, for == works element by element
+
+
+# -- what a program may ask of the value ------------------------------------------------------------
+def _define(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def put(function: Callable[..., Any]) -> Callable[..., Any]:
+        setattr(Box, name, function)
+        return function
+
+    return put
+
+
+@_define("__array_function__")
+def _array_function(self: Box, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    handler = handlers.get(func)
+    if handler is None:
+        from .numpy.frontend import unsupported
+
+        raise unsupported(f"{func.__module__}.{func.__name__}")
+    return handler(*args, **kwargs)
+
+
+@_define("__len__")
+def _len(self: Box) -> int:
+    if not self.spec.shape:
+        raise TypeError("len() of unsized object: a traced array of shape ()")
+    return self.spec.shape[0]
+
+
+@_define("__iter__")
+def _iter(self: Box) -> Iterator[Any]:
+    if not self.spec.shape:
+        raise TypeError("iteration over a 0-d array: a traced array of shape ()")
+    return (getitem(self, i) for i in range(self.spec.shape[0]))
+
+
+@_define("__bool__")
+def _bool(self: Box) -> bool:
+    return bool(innermost(self))  # a branch is constant, but for jumps
+
+
+@_define("__int__")
+def _int(self: Box) -> int:
+    return int(innermost(self))
+
+
+@_define("__contains__")
+def _contains(self: Box, value: Any) -> bool:
+    return bool((e.equal(self, value)).any())
+
+
+def _no_number(self: Box) -> NoReturn:
+    raise UnsupportedError(
+        "a traced array can't become a Python number: its derivative would be lost in silence. Use gpuad.numpy "
+        "functions instead of those of math or random; or take float(gpuad.stop_gradient(x)) if it is meant as a constant"
+    )
+
+
+def _no_array(self: Box, dtype: Any = None, copy: Any = None) -> NoReturn:
+    raise UnsupportedError(
+        "a traced array can't become a plain NumPy array: its derivative would be lost in silence. Functions of "
+        "compiled code can't be differentiated by tracing; state their derivative with gpuad.primitive and "
+        "gpuad.defvjp, or pass gpuad.stop_gradient(x) if it is meant as a constant"
+    )
+
+
+def _no_write(self: Box, index: Any, value: Any) -> NoReturn:
+    raise UnsupportedError(
+        "assignment into a traced array isn't supported yet: x[i] = v. Make a new array, with gpuad.numpy.where, "
+        "concatenate or stack"
+    )
+
+
+for _name in ("__float__", "__complex__", "item", "tolist"):
+    setattr(Box, _name, _no_number)
+Box.__array__ = _no_array  # type: ignore[attr-defined]
+Box.__setitem__ = _no_write  # type: ignore[attr-defined]
+
+
+@_define("__repr__")
+def _repr(self: Box) -> str:
+    return f"Traced({self.value!r})"
+
+
+@_define("__format__")
+def _format(self: Box, spec: str) -> str:
+    return format(innermost(self), spec)
+
+
+@_define("__copy__")
+def _copy(self: Box) -> Box:
+    return self  # nothing can write into it
+
+
+@_define("__deepcopy__")
+def _deepcopy(self: Box, memo: Any) -> Box:
+    return self
+
+
+# -- attributes -------------------------------------------------------------------------------------
+_ATTRIBUTES: dict[str, Callable[[Box], Any]] = {
+    "shape": lambda x: x.spec.shape,
+    "dtype": lambda x: x.spec.dtype,
+    "ndim": lambda x: len(x.spec.shape),
+    "size": lambda x: x.spec.size,
+    "itemsize": lambda x: x.spec.dtype.itemsize,
+    "nbytes": lambda x: x.spec.size * x.spec.dtype.itemsize,
+    "T": lambda x: functions["transpose"](x),
+    "mT": lambda x: functions["matrix_transpose"](x),
+    "real": lambda x: functions["real"](x),
+    "imag": lambda x: functions["imag"](x),
+    "flat": lambda x: iter(functions["ravel"](x)),
+}
+for _name, _get in _ATTRIBUTES.items():
+    setattr(Box, _name, property(_get))
+
+# -- methods, which are the functions of the same name ------------------------------------------------
+_METHODS = (
+    "all any argmax argmin argsort astype clip conj conjugate copy cumprod cumsum diagonal dot max mean min nonzero "
+    "prod ravel repeat round sort squeeze std sum swapaxes take trace var"
+).split()
+
+
+def _method(name: str) -> Callable[..., Any]:
+    def method(self: Box, *args: Any, **kwargs: Any) -> Any:
+        return functions[name](self, *args, **kwargs)
+
+    method.__name__ = name
+    return method
+
+
+for _name in _METHODS:
+    setattr(Box, _name, _method(_name))
+
+
+@_define("reshape")
+def _reshape(self: Box, *shape: Any, order: str = "C") -> Any:
+    return functions["reshape"](self, shape[0] if len(shape) == 1 else shape, order=order)
+
+
+@_define("transpose")
+def _transpose(self: Box, *axes: Any) -> Any:
+    order = axes[0] if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))) else axes or None
+    return functions["transpose"](self, order)
+
+
+@_define("flatten")
+def _flatten(self: Box, order: str = "C") -> Any:
+    return functions["ravel"](self, order=order)

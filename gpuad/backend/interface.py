@@ -1,0 +1,102 @@
+"""What a backend offers. A third one is a subclass of ``Backend``, given to ``register``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+
+class Functions:
+    """A backend's functions as attributes, its overrides first: the ``xp`` that primitives compute with."""
+
+    def __init__(self, backend: Backend, prefix: str = "") -> None:
+        self._backend, self._prefix = backend, prefix
+
+    def __getattr__(self, name: str) -> Any:
+        dotted = self._prefix + name
+        found: Any = self._backend.function(dotted)
+        if isinstance(found, ModuleType):
+            found = Functions(self._backend, dotted + ".")
+        setattr(self, name, found)  # looked up once
+        return found
+
+
+class Backend:
+    """Raw arrays of one library, and what gpuad needs of that library.
+
+    A subclass sets ``name`` and ``array_types`` and gives ``xp``, ``asarray`` and ``to_numpy``. The
+    rest has defaults. A function that the library lacks, or that behaves unlike NumPy's, goes into
+    ``overrides`` under NumPy's name; ``function`` looks there first.
+    """
+
+    name: str = ""
+    #: Types of the raw arrays. Subclasses of them belong to the backend too.
+    array_types: tuple[type, ...] = ()
+    #: Functions that replace those of ``xp``, by NumPy's dotted name (``"linalg.norm"``).
+    overrides: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
+
+    @property
+    def xp(self) -> Any:
+        """The namespace with NumPy's functions."""
+        raise NotImplementedError
+
+    def owns(self, cls: type) -> bool:
+        """Whether arrays of this type belong here. Must not import the library."""
+        return issubclass(cls, self.array_types)
+
+    def unavailable(self) -> str | None:
+        """Why the backend can't run here, in a few words; ``None`` if it can."""
+        return None
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """The function that NumPy calls ``name``; ``AttributeError`` where there is none."""
+        found: Any = self.overrides.get(name)
+        if found is None:
+            found = self.xp
+            for part in name.split("."):
+                found = getattr(found, part)
+        return found  # type: ignore[no-any-return]
+
+    @functools.cached_property
+    def functions(self) -> Functions:
+        return Functions(self)
+
+    def add_at(self, out: Any, index: Any, g: Any) -> None:
+        """``out[index] += g`` that adds once for every time an entry is named by ``index``."""
+        self.function("add.at")(out, index, g)
+
+    def asarray(self, x: Any, dtype: Any = None) -> Any:
+        """An array of this backend from host data: a NumPy array, a number, a list of numbers."""
+        raise NotImplementedError
+
+    def to_numpy(self, x: Any) -> np.ndarray[Any, Any]:
+        """A NumPy array with the values of ``x``."""
+        raise NotImplementedError
+
+    def recyclable(self, x: Any) -> Any:
+        """``x``, in the form in which temporaries computed from it are recycled. See ``recycle``."""
+        return x
+
+    def settle(self, x: Any) -> Any:
+        """An array fit to be handed to a user: undoes ``recyclable``."""
+        return x
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all its work."""
+
+    def device_name(self) -> str:
+        return "CPU"
+
+    def version(self) -> str:
+        return str(getattr(self.xp, "__version__", "unknown"))
+
+    def memory_used(self) -> int | None:
+        """Bytes of device memory in use by arrays; ``None`` where that isn't known."""
+        return None
+
+    def __repr__(self) -> str:
+        return f"<gpuad backend {self.name!r}>"

@@ -1,0 +1,120 @@
+"""The traced array: a value, the transformation that watches it, and its place there.
+
+A ``Box`` wraps a raw array, or a ``Box`` of a transformation further out. Its operators and methods
+are installed by ``gpuad.array_methods``, once the primitives that they call exist.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .level import Level
+
+
+class Spec:
+    """Shape and dtype of an array. Equal specs are one object, so they are compared with ``is``."""
+
+    __slots__ = ("dtype", "numbers", "shape")
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    numbers: dict[float, np.ndarray[Any, Any]]
+
+    def number(self, y: float) -> Any:
+        """A Python number as a 0-d NumPy array of this dtype.
+
+        NumPy makes one at every call, which takes longer than multiplying ten entries by it.
+        """
+        if not y:  # 0.0 and -0.0 are one key, but not one number
+            return y
+        if len(self.numbers) >= _NUMBERS_KEPT:
+            self.numbers.clear()
+        ready = np.array(y, self.dtype)
+        ready.flags.writeable = False
+        self.numbers[y] = ready
+        return ready
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for length in self.shape:
+            n *= length
+        return n
+
+    def __repr__(self) -> str:
+        return f"{self.dtype}{list(self.shape)}"
+
+
+_specs: dict[tuple[tuple[int, ...], np.dtype[Any]], Spec] = {}
+_NUMBERS_KEPT = 64
+_SPECS_KEPT = 4096  # a program whose shapes vary without end must not grow this table without end
+
+
+def make_spec(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Spec:
+    """The one ``Spec`` of this shape and dtype."""
+    found = _specs.get((shape, dtype))
+    if found is None:
+        found = Spec()
+        found.shape, found.dtype, found.numbers = shape, dtype, {}
+        if len(_specs) >= _SPECS_KEPT:
+            _specs.clear()  # specs that are still in use merely cease to be identical to new ones
+        found = _specs.setdefault((shape, dtype), found)
+    return found
+
+
+_SCALAR_DTYPES = {
+    bool: np.dtype(bool),
+    int: np.dtype(int),
+    float: np.dtype(float),
+    complex: np.dtype(complex),
+}
+
+
+def spec_of(x: Any) -> Spec:
+    """Shape and dtype of a traced or raw array, a scalar, or a spec."""
+    kind = type(x)
+    if kind is Box:
+        return x.spec  # type: ignore[no-any-return]
+    if kind is Spec:
+        return x  # type: ignore[no-any-return]
+    if kind in _SCALAR_DTYPES:
+        return make_spec((), _SCALAR_DTYPES[kind])
+    try:
+        return make_spec(x.shape, x.dtype)
+    except AttributeError:
+        raise TypeError(f"expected an array or a number, got {kind.__name__}") from None
+
+
+class Box:
+    """An array that a running transformation traces. Programs meet it as an ordinary array."""
+
+    __slots__ = ("index", "level", "spec", "value")
+    value: Any
+    level: Level
+    index: int
+    spec: Spec
+
+
+_new = object.__new__
+
+
+def make_box(value: Any, level: Level, index: int, spec: Spec) -> Box:
+    box = _new(Box)
+    box.value = value
+    box.level = level
+    box.index = index
+    box.spec = spec
+    return box
+
+
+def innermost(x: Any) -> Any:
+    """The raw value at the bottom of a traced array (itself, if it isn't traced)."""
+    while type(x) is Box:
+        x = x.value
+    return x

@@ -1,0 +1,236 @@
+"""A primitive: an operation with a name, a way to compute it on raw arrays, and its derivative rules.
+
+Calling one finds the innermost transformation among its arguments and lets that interpret the call;
+with no traced argument a backend computes it. That is all the dispatch there is.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..backend import backend_of, owner_of_type
+from ..backend.interface import Backend
+from ..errors import MissingRuleError
+from .box import Box, Spec, spec_of
+from .level import innermost_level
+
+Rule = Callable[..., Any]
+Finish = Callable[[Any, Spec, "Primitive", int], Any]
+#: (cotangent, ans, (args, params, place and spec of the argument)) -> cotangent of the argument
+Pull = Callable[[Any, Any, tuple[tuple[Any, ...], dict[str, Any], int, Spec]], Any]
+
+#: The place of the result among the values that a rule reads.
+ANS = -1
+
+
+class Primitive:
+    """An operation that transformations know how to interpret.
+
+    Arrays are positional arguments, everything else is given by keyword. ``forward(xp, *args,
+    **params)`` computes it with the functions of a backend's namespace; where ``forward`` is missing,
+    the backend's own function of this name does.
+    """
+
+    def __init__(self, name: str, forward: Callable[..., Any] | None = None) -> None:
+        self.name = self.__name__ = name
+        self.forward = forward
+        #: Whether results are constant as far as derivatives go (comparisons, ``argmax``, ``floor``).
+        self.piecewise_constant = False
+        #: One VJP per positional argument, ``rule(g, ans, *args, **params)``.
+        self.vjps: tuple[Rule | None, ...] = ()
+        #: One VJP for all arguments of an operation that takes any number of them.
+        self.variadic_vjp: Rule | None = None
+        #: What the tape calls for an argument: ``pull(g, ans, (args, params, spec))``.
+        self.pulls: tuple[Pull, ...] = ()
+        #: Which values the VJP of each argument reads, by position; ``ANS`` is the result.
+        self.reads: tuple[frozenset[int], ...] = ()
+        self._run: dict[Backend, Callable[..., Any]] = {}
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        level = innermost_level(args)
+        if level is not None:
+            return level.process(self, args, params)
+        return self.evaluate(args, params)
+
+    def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Compute on raw arrays."""
+        backend = backend_of(args, self.name)
+        run = self._run.get(backend)
+        if run is None:
+            run = self._run[backend] = self.implementation(backend)
+        return run(*args, **params)
+
+    def implementation(self, backend: Backend) -> Callable[..., Any]:
+        """The function that computes this primitive on the raw arrays of ``backend``."""
+        forward = self.forward
+        if self.name in backend.overrides or forward is None:
+            try:
+                return backend.function(self.name)
+            except AttributeError:
+                raise NotImplementedError(f"{self.name} isn't available on the {backend.name} backend") from None
+        return functools.partial(forward, backend.functions)
+
+    def pull(self, k: int) -> Pull | None:
+        """What undoes argument ``k``; ``None`` if nothing does. ``MissingRuleError`` if that was never stated."""
+        if self.variadic_vjp is not None:
+            return self.pulls[0]
+        if k >= len(self.vjps):
+            raise MissingRuleError(
+                f"{self.name} has no derivative rule for argument {k}, which is being differentiated. State one with "
+                f"gpuad.defvjp({self.name}, lambda g, ans, *args: ...), or None there if it has no derivative; "
+                "or cut the argument off with gpuad.stop_gradient(x)"
+            )
+        return self.pulls[k] if self.vjps[k] is not None else None
+
+    def residuals(self, k: int, ans: Any, values: Sequence[Any], traced: Sequence[bool]) -> tuple[Any, tuple[Any, ...]]:
+        """Of ``ans`` and ``values``, what the VJP of argument ``k`` reads.
+
+        A traced argument that isn't read is replaced by its ``Spec``, anything else by ``None``.
+        """
+        if self.variadic_vjp is not None:
+            keeps = self.reads[0]
+            kept = tuple(v if i in keeps or not t else spec_of(v) for i, (v, t) in enumerate(zip(values, traced, strict=True)))
+        else:
+            keeps = self.reads[k]
+            kept = tuple(
+                v if i in keeps else spec_of(v) if t else None
+                for i, (v, t) in enumerate(zip(values, traced, strict=True))
+            )
+        return (ans if ANS in keeps else None), kept
+
+    def define_vjps(self, vjps: Sequence[Rule | None], *, linear: bool = False, finish: Finish | None = None) -> None:
+        """State the VJP of every argument. ``linear``: the operation is so in each, the others held.
+
+        The rule of a linear argument is given that argument's ``Spec`` instead of its value. ``finish(h,
+        spec, prim, k)`` gets what the rule of argument ``k`` returned and makes it fit the argument.
+        """
+        self.vjps = tuple(vjps)
+        self.pulls = tuple(_make_pull(self, k, rule, finish) for k, rule in enumerate(vjps))
+        self.reads = tuple(
+            reads(rule, len(self.vjps)) - ({k} if linear else set()) if rule is not None else frozenset()
+            for k, rule in enumerate(vjps)
+        )
+
+    def define_variadic_vjp(self, vjp: Rule, *, linear: bool = False, finish: Finish | None = None) -> None:
+        """State one VJP for every argument: ``vjp(k, g, ans, *args, **params)`` is that of the k-th."""
+        self.variadic_vjp = vjp
+        self.pulls = (_make_pull(self, None, vjp, finish),)
+        self.reads = (frozenset() if linear else frozenset(range(ANS, 1 << 10)),)
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+def _make_pull(prim: Primitive, k: int | None, rule: Rule | None, finish: Finish | None) -> Pull:
+    def pull(g: Any, ans: Any, packed: tuple[tuple[Any, ...], dict[str, Any], int, Spec]) -> Any:
+        args, params, place, spec = packed
+        assert rule is not None
+        h = rule(g, ans, *args, **params) if k is not None else rule(place, g, ans, *args, **params)
+        return h if finish is None else finish(h, spec, prim, place)
+
+    return pull
+
+
+class _Implementations(dict[type, Callable[..., Any]]):
+    """What an elementwise primitive does with an argument of each type; filled as types are met."""
+
+    def __init__(self, prim: Elementwise, traced: Callable[..., Any]) -> None:
+        super().__init__({Box: traced})
+        self.prim = prim
+
+    def __missing__(self, cls: type) -> Callable[..., Any]:
+        backend = owner_of_type(cls) or backend_of(())
+        self[cls] = found = self.prim.implementation(backend)
+        return found
+
+
+class Elementwise(Primitive):
+    """A primitive that works element by element, with broadcasting, of one or two arguments.
+
+    Most operations of a program are of this kind, so what a call does is looked up in one table, by
+    the type of an argument: there is an entry for ``Box``, and one for each type of raw array.
+    """
+
+    nin = 0
+    #: Every argument has a rule, and a result has its argument's dtype: the tape may take its short way.
+    plain = False
+
+    def __init__(self, name: str, forward: Callable[..., Any] | None = None) -> None:
+        super().__init__(name, forward)
+        self.impl = _Implementations(self, self._traced)
+
+    def _traced(self, *args: Any) -> Any:
+        raise NotImplementedError
+
+
+class Unary(Elementwise):
+    nin = 1
+    vjp: Any
+
+    def define_vjps(self, vjps: Sequence[Rule | None], **how: Any) -> None:
+        super().define_vjps(vjps, **how)
+        (self.vjp,) = vjps
+        self.keeps_ans, self.keeps_x = (i in self.reads[0] for i in (ANS, 0))
+
+    def __call__(self, x: Any) -> Any:  # type: ignore[override]
+        if type(x) is Box:
+            return x.level.unary(self, x)
+        return self.impl[type(x)](x)
+
+    def _traced(self, x: Box) -> Any:
+        return x.level.unary(self, x)
+
+
+_PYTHON_SCALARS = frozenset({float, int, complex, bool})
+
+
+class Binary(Elementwise):
+    nin = 2
+
+    def define_vjps(self, vjps: Sequence[Rule | None], **how: Any) -> None:
+        super().define_vjps(vjps, **how)
+        self.vjp_x, self.vjp_y = vjps
+        # For each of the two rules: does it read ans, x, y?
+        self.keeps_for_x, self.keeps_for_y = (tuple(i in read for i in (ANS, 0, 1)) for read in self.reads)
+
+    def __call__(self, x: Any, y: Any) -> Any:  # type: ignore[override]
+        kind, other = type(x), type(y)
+        if kind is Box:
+            return x.level.binary(self, x, y)
+        if other is Box:
+            return y.level.binary(self, x, y)
+        if kind is other or other in _PYTHON_SCALARS:
+            return self.impl[kind](x, y)
+        if kind in _PYTHON_SCALARS:
+            return self.impl[other](x, y)
+        return self.evaluate((x, y), {})
+
+    def _traced(self, x: Any, y: Any) -> Any:
+        return self(x, y)
+
+
+def reads(rule: Rule, nargs: int) -> frozenset[int]:
+    """Which values a rule reads: the numbers of its arguments, and ``ANS`` for the result.
+
+    A tape keeps only these. They are read off the rule's bytecode: a parameter that no instruction
+    loads can't matter. A rule that isn't a plain function, or collects its arguments, reads them all.
+    """
+    everything = frozenset(range(ANS, nargs))
+    code = getattr(rule, "__code__", None)
+    if code is None or code.co_flags & inspect.CO_VARARGS or getattr(rule, "__wrapped__", None) is not None:
+        return everything
+    names = code.co_varnames[1 : code.co_argcount]  # all but g; ans first
+    place = {name: i - 1 for i, name in enumerate(names)}
+    found = set()
+    for instruction in dis.get_instructions(code):
+        if instruction.opname.startswith("LOAD_") or instruction.opname == "MAKE_CELL":
+            # An instruction of newer interpreters may load two names at once, given as a tuple.
+            loaded = instruction.argval
+            for name in loaded if isinstance(loaded, tuple) else (loaded,):
+                if name in place:
+                    found.add(place[name])
+    return frozenset(i for i in found if i < nargs)

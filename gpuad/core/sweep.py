@@ -1,0 +1,47 @@
+"""The reverse sweep: from the error signal of the output back to the inputs.
+
+v̄ₙ is given; then, backwards through the records, every operation adds (∂vⱼ/∂vᵢ)ᵀ v̄ⱼ to its argument's v̄ᵢ.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .cotangent import LAZY, Lazy, add
+from .tape import UNARY, Tape
+
+
+def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -> list[Any]:
+    """The cotangents of ``inputs``, ``None`` where nothing of the seeds arrives.
+
+    ``seeds`` are the cotangents of outputs, by index. ``last``: the tape won't be swept again, so its
+    records go as they are read, and with them the memory of the residuals.
+    """
+    unary = UNARY
+    table: list[Any] = [None] * tape.new_index()
+    owned = bytearray(len(table))  # which cotangents are buffers of our own, that may be added into
+    for index, seed in seeds.items():
+        table[index] = seed
+    records = tape.records if last else tape.records.copy()
+    pop = records.pop
+    current, g = -1, None
+    while records:
+        rule, out, parent, ans, x, y = pop()
+        if out != current:
+            # A result's records lie side by side, so here its cotangent has all its parts.
+            current = out
+            g = table[out]
+            if g is None:
+                continue
+            table[out] = None
+            if type(g) in LAZY:
+                g = g.dense()
+        elif g is None:
+            continue
+        h = rule(g, ans, x) if y is unary else rule(g, ans, x, y)
+        c = table[parent]
+        if c is None:
+            table[parent] = h
+        else:
+            table[parent], owned[parent] = add(c, h, owned[parent])
+    return [g.dense() if isinstance(g, Lazy) else g for g in (table[i] for i in inputs)]

@@ -1,0 +1,29 @@
+"""The errors gpuad raises, each a kind of the built-in error that a caller would expect."""
+
+
+class NotDifferentiableError(TypeError):
+    """A value that has no gradient was asked for one: integers, strings, a non-scalar result."""
+
+
+class UnsupportedError(NotImplementedError, TypeError):
+    """An operation that gpuad can't differentiate met a traced array."""
+
+
+class MissingRuleError(UnsupportedError):
+    """A primitive has no derivative rule for an argument that is being differentiated."""
+
+
+class RuleError(ValueError):
+    """A derivative rule returned a cotangent that can't belong to its argument."""
+
+
+class LeakedTracerError(RuntimeError):
+    """A traced array was used after the function that it belongs to had returned."""
+
+
+class BackendError(RuntimeError):
+    """A backend was asked for that doesn't exist or can't run here."""
+
+
+class MixedBackendError(TypeError):
+    """Arrays of two backends met in one operation."""

@@ -1,0 +1,96 @@
+"""Primitives of your own: an operation that gpuad can't look into, and its derivative."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .core.box import Box, Spec, spec_of
+from .core.primitive import Elementwise, Primitive
+from .errors import RuleError, UnsupportedError
+from .ops.declare import astype, fit, real
+
+
+class UserPrimitive(Primitive):
+    """A function that transformations see as one operation."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        name = getattr(function, "__name__", type(function).__name__)
+        super().__init__(name, lambda xp, *args, **params: function(*args, **params))
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        for keyword, value in params.items():
+            if type(value) is Box:
+                raise UnsupportedError(
+                    f"{self.name}: {keyword}= is a traced array; arguments that are differentiated must be positional"
+                )
+        return super().__call__(*args, **params)
+
+
+def primitive(function: Callable[..., Any]) -> UserPrimitive:
+    """Make ``function`` an operation of its own: it gets plain arrays, and is differentiated by its rules.
+
+    Arrays are positional arguments. State the derivative with ``defvjp``.
+
+    >>> import numpy as np, gpuad
+    >>> @gpuad.primitive
+    ... def cube(x):
+    ...     return np.asarray(x) ** 3
+    >>> gpuad.defvjp(cube, lambda g, ans, x: g * 3 * x ** 2)
+    >>> gpuad.grad(cube)(2.0)
+    np.float64(12.0)
+    """
+    if not callable(function):
+        raise TypeError(f"primitive: expected a function, got {function!r}")
+    return UserPrimitive(function)
+
+
+def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] | None = None) -> None:
+    """State the vector-Jacobian products of a primitive, one rule per positional argument.
+
+    ``rule(g, ans, *args, **params)`` gets the cotangent of the result, the result, and the arguments of
+    the call, and returns the cotangent of its argument: an array of that argument's shape. ``None``
+    stands for an argument that has no derivative. ``argnums`` names the arguments that the rules are
+    for, where they aren't 0, 1, …; rules stated before for other arguments stay.
+
+    A rule that returns another shape raises ``RuleError`` when it is used.
+
+    >>> import gpuad
+    >>> @gpuad.primitive
+    ... def scaled(x, k):
+    ...     return x * k
+    >>> gpuad.defvjp(scaled, lambda g, ans, x, k: g * k, None)
+    >>> gpuad.grad(scaled)(2.0, 3.0)
+    np.float64(3.0)
+    """
+    prim = getattr(prim, "primitive", prim)
+    if not isinstance(prim, Primitive):
+        raise TypeError(f"defvjp: expected a primitive (see gpuad.primitive), got {prim!r}")
+    numbers = range(len(rules)) if argnums is None else argnums
+    if len(numbers) != len(rules):
+        raise TypeError(f"defvjp({prim.name}): {len(rules)} rules for {len(numbers)} argnums")
+    for rule in rules:
+        if rule is not None and not callable(rule):
+            raise TypeError(f"defvjp({prim.name}): a rule must be a function or None, got {rule!r}")
+    stated = dict(enumerate(prim.vjps)) | dict(zip(numbers, rules, strict=True))
+    count = max(stated, default=-1) + 1
+    prim.define_vjps([stated.get(k) for k in range(count)], finish=fit if isinstance(prim, Elementwise) else _check)
+
+
+def _check(h: Any, spec: Spec, prim: Primitive, k: int) -> Any:
+    """What a user's rule returned, if it can be the cotangent of its argument."""
+    try:
+        got = spec_of(h)
+    except TypeError:
+        raise RuleError(f"{prim.name}: the VJP of argument {k} returned {type(h).__name__}, not an array") from None
+    if got.shape != spec.shape:
+        raise RuleError(
+            f"{prim.name}: the VJP of argument {k} returned shape {got.shape}, but the argument has shape {spec.shape}"
+        )
+    if got.dtype == spec.dtype:
+        return h
+    if got.dtype.kind == "c" and spec.dtype.kind != "c":
+        h = real(h)
+    return astype(h, dtype=spec.dtype) if spec_of(h).dtype != spec.dtype else h

@@ -1,0 +1,108 @@
+"""NumPy's elementwise functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.box import spec_of
+from ..ops import declare
+from ..ops import elementwise as e
+from .frontend import numpy_function
+from .ufuncs import define, ufuncs
+
+#: NumPy's ufuncs under the names of their primitives, and under other names.
+_SAME = (
+    "add subtract multiply divide negative positive reciprocal square sqrt cbrt fmod remainder hypot copysign nextafter "
+    "ldexp exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh "
+    "arcsinh arccosh arctanh deg2rad rad2deg maximum minimum fmax fmin conjugate absolute fabs equal not_equal less "
+    "less_equal greater greater_equal logical_and logical_or logical_xor logical_not isfinite isinf isnan signbit floor ceil "
+    "trunc rint floor_divide heaviside spacing"
+).split()
+_OTHER: dict[str, Callable[..., Any]] = {
+    "power": e.power,
+    "float_power": e.float_power,
+    "sign": e.sign,
+    "divmod": e.divmod_,
+    "modf": e.modf,
+}
+defined = {name: define(name, getattr(e, name)) for name in _SAME} | {name: define(name, f) for name, f in _OTHER.items()}
+# radians and degrees are ufuncs of their own in NumPy; the others are further names of the same ufunc.
+defined |= {"radians": define("radians", e.deg2rad), "degrees": define("degrees", e.rad2deg)}
+_ALIASES = {
+    "abs": "absolute", "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
+    "atan2": "arctan2", "atanh": "arctanh", "conj": "conjugate", "mod": "remainder", "pow": "power", "true_divide": "divide",
+}  # fmt: skip
+defined |= {alias: defined[name] for alias, name in _ALIASES.items()}
+
+
+@numpy_function("where")
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    if x is None or y is None:
+        raise ValueError("where: give both x and y, or neither")
+    return e.where(condition, x, y)
+
+
+@numpy_function("clip")
+def clip(
+    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None, **options: Any
+) -> Any:
+    no_options("clip", out=out, **options)
+    low, high = (a_min if min is None else min), (a_max if max is None else max)
+    if low is not None:
+        a = e.maximum(a, low)
+    return a if high is None else e.minimum(a, high)
+
+
+@numpy_function("real")
+def real(val: Any) -> Any:
+    return declare.real(val) if spec_of(val).dtype.kind == "c" else e.positive(val)
+
+
+@numpy_function("imag")
+def imag(val: Any) -> Any:
+    return e.imag(val)
+
+
+@numpy_function("angle")
+def angle(z: Any, deg: bool = False) -> Any:
+    return e.angle(z, deg)
+
+
+@numpy_function("sinc")
+def sinc(x: Any) -> Any:
+    return e.sinc(x)
+
+
+@numpy_function("nan_to_num")
+def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+    limits = np.finfo(spec_of(x).dtype)
+    x = e.where(e.isnan(x), nan, x)
+    x = e.where(e.logical_and(e.isinf(x), x > 0), float(limits.max) if posinf is None else posinf, x)
+    return e.where(e.logical_and(e.isinf(x), x < 0), float(limits.min) if neginf is None else neginf, x)
+
+
+@numpy_function("round")
+def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
+    no_options("round", out=out)
+    return e.rint(a) if not decimals else e.rint(a * 10.0**decimals) / 10.0**decimals
+
+
+def no_options(name: str, **options: Any) -> None:
+    """Refuse options that a traced array can't honour: those that aren't None."""
+    for option, value in options.items():
+        if value is not None:
+            from ..errors import UnsupportedError
+
+            raise UnsupportedError(f"{name} on a traced array isn't supported with {option}={value!r}")
+
+
+@numpy_function("isclose")
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    a, b = e.stop_gradient(a), e.stop_gradient(b)
+    return np.isclose(a, b, rtol, atol, equal_nan)
+
+
+__all__ = [name for name in ufuncs and defined]

@@ -1,0 +1,102 @@
+"""How NumPy's names reach the primitives: called as ``gpuad.numpy.f``, or as ``numpy.f`` on a traced array.
+
+A function of this namespace has NumPy's signature and two ways to go. With no traced argument it is
+the backend's own function, called with just what it was given. With one, it is the function below the
+decorator, written with primitives. NumPy finds the latter through ``__array_function__``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from ..backend import backend_of, current, owner_of_type
+from ..core.box import Box
+from ..errors import UnsupportedError
+
+#: What a function of NumPy does when it meets a traced array.
+handlers: dict[Any, Callable[..., Any]] = {}
+#: The functions of this namespace, by NumPy's dotted name.
+functions: dict[str, Callable[..., Any]] = {}
+
+
+def numpy_function(name: str, *, on_plain: Callable[..., Any] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make the decorated function what NumPy's function ``name`` means for traced arrays.
+
+    ``on_plain`` is called instead of the backend's own function when no argument is traced.
+    """
+
+    def decorate(traced: Callable[..., Any]) -> Callable[..., Any]:
+        ours = functools.partial(_plain, name) if on_plain is None else on_plain
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            if is_traced(args) or (kwargs and is_traced(kwargs.values())):
+                return traced(*args, **kwargs)
+            return ours(*args, **kwargs)
+
+        theirs = _numpys(name)
+        functools.update_wrapper(function, traced)
+        function.__name__ = function.__qualname__ = name.rpartition(".")[2]
+        if not function.__doc__:
+            function.__doc__ = f"As :func:`numpy.{name}`; differentiable."
+        if theirs is not None:
+            handlers[theirs] = traced
+        functions[name] = function
+        return function
+
+    return decorate
+
+
+def _numpys(name: str) -> Any:
+    found: Any = np
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
+
+
+def is_traced(args: Iterable[Any]) -> bool:
+    """Whether a traced array is among ``args``, or in a list or tuple among them."""
+    for a in args:
+        kind = type(a)
+        if kind is Box or ((kind is list or kind is tuple) and is_traced(a)):
+            return True
+    return False
+
+
+def arrays_in(args: Iterable[Any]) -> Iterable[Any]:
+    """The raw arrays among ``args``, in lists and tuples too."""
+    for a in args:
+        if type(a) is list or type(a) is tuple:
+            yield from arrays_in(a)
+        elif owner_of_type(type(a)) is not None:
+            yield a
+
+
+def plain_backend(name: str, args: Iterable[Any]) -> Any:
+    """The backend of the arrays in ``args``; that of the switch, if there is none."""
+    arrays = list(arrays_in(args))
+    return backend_of(arrays, name) if arrays else current()
+
+
+def _plain(name: str, *args: Any, **kwargs: Any) -> Any:
+    backend = plain_backend(name, (*args, *kwargs.values()))
+    try:
+        function = backend.function(name)
+    except AttributeError:
+        raise UnsupportedError(f"{name} isn't available on the {backend.name} backend") from None
+    return function(*args, **kwargs)
+
+
+def unsupported(name: str) -> UnsupportedError:
+    """The error of a function that has no meaning for traced arrays, with the nearest that have."""
+    short = name.rpartition(".")[2]
+    near = difflib.get_close_matches(short, {n.rpartition(".")[2]: None for n in functions}, n=3, cutoff=0.5)
+    hint = f" Nearest differentiable functions: {', '.join(near)}." if near else ""
+    return UnsupportedError(
+        f"{name} can't be differentiated by gpuad.{hint} If its result should count as a constant, "
+        "call it on gpuad.stop_gradient(x)"
+    )

@@ -1,0 +1,110 @@
+"""NumPy's ufuncs: what they do to a traced array, and the functions of ``gpuad.numpy`` that stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..backend import current, owner_of_type
+from ..core.box import Box
+from ..core.primitive import Primitive, Unary
+from ..errors import UnsupportedError
+from ..ops import declare
+from .frontend import functions, plain_backend
+
+#: The primitive (or function of primitives) that a NumPy ufunc is.
+ufuncs: dict[np.ufunc, Callable[..., Any]] = {}
+
+
+def array_ufunc(self: Box, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """``__array_ufunc__``: NumPy asks what its ufunc does with a traced array."""
+    if method == "__call__" and not kwargs:
+        known = ufuncs.get(ufunc)
+        if known is not None:
+            return known(*inputs)
+    return apply(ufunc, method, inputs, kwargs)
+
+
+def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The less common ways to call a ufunc on traced arrays."""
+    known = ufuncs.get(ufunc)
+    if known is None:
+        from .frontend import unsupported
+
+        raise unsupported(ufunc.__name__)
+    options = {k: v for k, v in kwargs.items() if not _is_default(k, v)}
+    if method == "__call__":
+        dtype = options.pop("dtype", None)
+        if not options:
+            if dtype is None:
+                return known(*inputs)
+            return known(*(declare.astype(x, dtype=np.dtype(dtype)) for x in inputs))
+    elif method in _METHODS.get(ufunc, {}):
+        return functions[_METHODS[ufunc][method]](*inputs, **({"axis": 0} | options))
+    what = f"{ufunc.__name__}.{method}" if method != "__call__" else ufunc.__name__
+    raise UnsupportedError(
+        f"{what} on a traced array isn't supported" + (f" with {', '.join(options)}" if options else "")
+        + "; write it with gpuad.numpy functions that return new arrays"
+    )
+
+
+_METHODS = {
+    np.add: {"reduce": "sum", "accumulate": "cumsum"},
+    np.multiply: {"reduce": "prod", "accumulate": "cumprod"},
+    np.maximum: {"reduce": "max"},
+    np.minimum: {"reduce": "min"},
+}
+_DEFAULTS = {"out": None, "where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True, "keepdims": False}
+
+
+def _is_default(name: str, value: Any) -> bool:
+    return name in _DEFAULTS and (value is _DEFAULTS[name] or (isinstance(value, str) and value == _DEFAULTS[name]))
+
+
+def define(name: str, primitive: Callable[..., Any]) -> Callable[..., Any]:
+    """Let ``primitive`` stand for NumPy's ufunc ``name``; returns the function of ``gpuad.numpy``."""
+    ufunc = getattr(np, name)
+    ufuncs[ufunc] = primitive
+    function = _unary(name, primitive) if type(primitive) is Unary else _any(name, ufunc, primitive)
+    function.__name__ = function.__qualname__ = name
+    function.__module__ = "gpuad.numpy"
+    function.__doc__ = f"As :data:`numpy.{name}`; differentiable."
+    function.primitive = primitive  # type: ignore[attr-defined]
+    functions[name] = function
+    return function
+
+
+def _unary(name: str, prim: Unary) -> Callable[..., Any]:
+    # Spelled out, for programs of small arrays spend much of their time here.
+    impl = prim.impl
+    ufunc = getattr(np, name)
+
+    def function(x: Any, /, out: Any = None, *, where: Any = True, dtype: Any = None, **kwargs: Any) -> Any:
+        if out is None and where is True and dtype is None and not kwargs:
+            if type(x) is Box:
+                return x.level.unary(prim, x)
+            if owner_of_type(type(x)) is not None:
+                return impl[type(x)](x)
+        return _with_options(name, ufunc, (x,), {"out": out, "where": where, "dtype": dtype, **kwargs})
+
+    return function
+
+
+def _any(name: str, ufunc: np.ufunc, primitive: Callable[..., Any]) -> Callable[..., Any]:
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs and len(args) == ufunc.nin and any(type(a) is Box for a in args):
+            return primitive(*args)
+        return _with_options(name, ufunc, args, kwargs)
+
+    return function
+
+
+def _with_options(name: str, ufunc: np.ufunc, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if len(args) > ufunc.nin:
+        args, kwargs = args[: ufunc.nin], {**kwargs, "out": args[ufunc.nin]}
+    options = {k: v for k, v in kwargs.items() if not _is_default(k, v)}
+    if any(type(a) is Box for a in (*args, *options.values())):
+        return apply(ufunc, "__call__", args, options)
+    return plain_backend(name, (*args, *options.values())).function(name)(*args, **options)

@@ -1,0 +1,1 @@
+"""The primitives, each stated once: how it is computed, and its derivative."""

@@ -1,0 +1,110 @@
+"""How primitives are stated, and the four that every statement needs.
+
+A cotangent must have the shape and dtype of the value that it belongs to. Broadcasting is undone by a
+sum, promotion by a cast, here, once, for all elementwise primitives: their rules needn't think of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.box import Spec, spec_of
+from ..core.primitive import Binary, Primitive, Rule, Unary
+
+#: Every primitive of the library, by name. The tests go through it and demand samples for each.
+registry: dict[str, Primitive] = {}
+
+
+def _register(prim: Primitive) -> Any:
+    if prim.name in registry:
+        raise ValueError(f"two primitives are called {prim.name!r}")
+    registry[prim.name] = prim
+    return prim
+
+
+def unary(name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, plain: bool = True) -> Unary:
+    """An elementwise primitive of one argument, with its derivative.
+
+    ``plain=False`` where a result may have another dtype than a floating-point argument.
+    """
+    prim = Unary(name, forward)
+    prim.plain = plain
+    prim.define_vjps([vjp], finish=fit)
+    return _register(prim)  # type: ignore[no-any-return]
+
+
+def binary(name: str, vjp_x: Rule | None, vjp_y: Rule | None, forward: Callable[..., Any] | None = None) -> Binary:
+    """An elementwise primitive of two arguments, with a derivative for each."""
+    prim = Binary(name, forward)
+    prim.plain = vjp_x is not None and vjp_y is not None
+    prim.define_vjps([vjp_x, vjp_y], finish=fit)
+    return _register(prim)  # type: ignore[no-any-return]
+
+
+def operation(name: str, forward: Callable[..., Any] | None, *vjps: Rule | None, linear: bool = False) -> Primitive:
+    """Any other primitive. ``linear``: in each argument, the others held (a product is, too)."""
+    prim = Primitive(name, forward)
+    prim.define_vjps(vjps, linear=linear)
+    return _register(prim)  # type: ignore[no-any-return]
+
+
+def variadic(name: str, forward: Callable[..., Any] | None, vjp: Rule, *, linear: bool = False) -> Primitive:
+    """A primitive of any number of arrays: ``vjp(k, g, ans, *args, **params)`` is that of the k-th."""
+    prim = Primitive(name, forward)
+    prim.define_variadic_vjp(vjp, linear=linear)
+    return _register(prim)  # type: ignore[no-any-return]
+
+
+def constant(name: str, forward: Callable[..., Any] | None = None) -> Primitive:
+    """A primitive whose results don't vary with its arguments, but for jumps."""
+    prim = Primitive(name, forward)
+    prim.piecewise_constant = True
+    return _register(prim)  # type: ignore[no-any-return]
+
+
+def shape(x: Any) -> tuple[int, ...]:
+    """The shape of an array, a number, or what stands for an argument that a rule doesn't read."""
+    return spec_of(x).shape
+
+
+def fit(h: Any, spec: Spec, prim: Primitive | None = None, k: int = 0) -> Any:
+    """The cotangent ``h`` of a broadcast, promoted value, as that of the value itself."""
+    have = spec_of(h)
+    if have is spec:
+        return h
+    if have.shape != spec.shape:
+        h = sum_to(h, shape=spec.shape)
+    if have.dtype != spec.dtype:
+        if have.dtype.kind == "c" and spec.dtype.kind != "c":
+            h = real(h)
+        if spec_of(h).dtype != spec.dtype:
+            h = astype(h, dtype=spec.dtype)
+    return h
+
+
+def _sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+    extra = x.ndim - len(shape)
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
+    # NumPy would sum to float64 for no dtype but integers, and these have no cotangents.
+    return xp.reshape(xp.sum(x, axis=axes), shape) if axes else xp.reshape(x, shape)
+
+
+#: Sum ``x`` to ``shape``, from which it can be broadcast: what undoes broadcasting.
+sum_to = operation("sum_to", _sum_to, lambda g, ans, x, *, shape: broadcast_to(g, shape=x.shape), linear=True)
+
+broadcast_to = operation(
+    "broadcast_to",
+    lambda xp, x, *, shape: xp.broadcast_to(x, shape),
+    lambda g, ans, x, *, shape: sum_to(g, shape=x.shape),
+    linear=True,
+)
+
+astype = operation(
+    "astype",
+    lambda xp, x, *, dtype: xp.asarray(x).astype(dtype)[()] if not hasattr(x, "astype") else x.astype(dtype),
+    lambda g, ans, x, *, dtype: fit(g, x),
+    linear=True,
+)
+
+real = unary("real", lambda g, ans, x: g, lambda xp, x: xp.real(x), plain=False)

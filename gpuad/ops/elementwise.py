@@ -1,0 +1,232 @@
+"""Elementwise primitives: NumPy's ufuncs and the like, each with its derivative.
+
+A rule is ordinary code on whatever arrays it gets, so it is differentiable in turn. Its constants are
+Python floats: they take the dtype of the array beside them, and NumPy converts an int more slowly.
+Derivatives: any table; complex arguments follow the convention of autograd and JAX, by which rules of
+holomorphic functions read as they do for real ones (see docs/conventions.md).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..core.primitive import Primitive
+from .declare import _register, astype, binary, constant, fit, operation, real, shape, spec_of, unary
+
+LN2, LN10 = math.log(2.0), math.log(10.0)
+PI = math.pi
+
+# -- piecewise constant ---------------------------------------------------------------------------
+equal = constant("equal")
+not_equal = constant("not_equal")
+less = constant("less")
+less_equal = constant("less_equal")
+greater = constant("greater")
+greater_equal = constant("greater_equal")
+logical_and = constant("logical_and")
+logical_or = constant("logical_or")
+logical_xor = constant("logical_xor")
+logical_not = constant("logical_not")
+isfinite = constant("isfinite")
+isinf = constant("isinf")
+isnan = constant("isnan")
+signbit = constant("signbit")
+floor = constant("floor")
+ceil = constant("ceil")
+trunc = constant("trunc")
+rint = constant("rint")
+floor_divide = constant("floor_divide")
+heaviside = constant("heaviside")
+spacing = constant("spacing")
+_sign = constant("sign")
+#: The value alone: no transformation sees where it comes from.
+stop_gradient = constant("stop_gradient", lambda xp, x: x)
+
+
+# -- choosing -------------------------------------------------------------------------------------
+def _where() -> Primitive:
+    prim = Primitive("where", lambda xp, c, x, y: xp.where(c, x, y))
+    prim.define_vjps(
+        [None, lambda g, ans, c, x, y: where(c, g, 0.0), lambda g, ans, c, x, y: where(c, 0.0, g)],
+        finish=fit,
+    )
+    return _register(prim)  # type: ignore[no-any-return]
+
+
+where = _where()
+
+
+def _share(g: Any, mine: Any, other: Any, chosen: Any) -> Any:
+    """The cotangent of what was chosen of two: all of it, none, or half where they are equal."""
+    return where(mine == other, 0.5 * g, where(chosen, g, 0.0))
+
+
+maximum = binary(
+    "maximum",
+    lambda g, ans, x, y: _share(g, x, y, x > y),
+    lambda g, ans, x, y: _share(g, y, x, y > x),
+)
+minimum = binary(
+    "minimum",
+    lambda g, ans, x, y: _share(g, x, y, x < y),
+    lambda g, ans, x, y: _share(g, y, x, y < x),
+)
+fmax = binary(
+    "fmax",
+    lambda g, ans, x, y: _share(g, x, y, logical_or(x > y, isnan(y))),
+    lambda g, ans, x, y: _share(g, y, x, logical_or(y > x, isnan(x))),
+)
+fmin = binary(
+    "fmin",
+    lambda g, ans, x, y: _share(g, x, y, logical_or(x < y, isnan(y))),
+    lambda g, ans, x, y: _share(g, y, x, logical_or(y < x, isnan(x))),
+)
+
+# -- arithmetic -----------------------------------------------------------------------------------
+add = binary("add", lambda g, ans, x, y: g, lambda g, ans, x, y: g)
+subtract = binary("subtract", lambda g, ans, x, y: g, lambda g, ans, x, y: -g)
+multiply = binary("multiply", lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x)
+divide = binary("divide", lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y)
+negative = unary("negative", lambda g, ans, x: -g)
+positive = unary("positive", lambda g, ans, x: g)
+reciprocal = unary("reciprocal", lambda g, ans, x: -g * ans * ans)
+square = unary("square", lambda g, ans, x: 2.0 * g * x)
+sqrt = unary("sqrt", lambda g, ans, x: 0.5 * g / ans)
+cbrt = unary("cbrt", lambda g, ans, x: g / (3.0 * ans * ans))
+fmod = binary("fmod", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * trunc(x / y))
+remainder = binary("remainder", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * floor_divide(x, y))
+hypot = binary(
+    "hypot",
+    lambda g, ans, x, y: g * x / where(ans == 0, 1.0, ans),
+    lambda g, ans, x, y: g * y / where(ans == 0, 1.0, ans),
+)
+copysign = binary("copysign", lambda g, ans, x, y: where(signbit(x) == signbit(y), g, -g), None)
+nextafter = binary("nextafter", lambda g, ans, x, y: g, None)
+ldexp = binary("ldexp", lambda g, ans, x, y: ldexp(g, y), None)
+
+_power = binary(
+    "power",
+    lambda g, ans, x, y: g * y * _power(x, where(y == 0, 1.0, y - 1.0)),
+    lambda g, ans, x, y: g * ans * log(where(x == 0, 1.0, x)),
+)
+# The short way of the tape would turn a Python exponent into an array, and NumPy knows 2 and 0.5 as such.
+_power.plain = False
+_POWERS = {2: square, 1: positive, -1: reciprocal, 0.5: sqrt}
+
+
+def power(x: Any, y: Any) -> Any:
+    """``x ** y``; the usual exponents as the functions they are."""
+    if type(y) in (int, float):
+        known = _POWERS.get(y)
+        if known is not None:
+            return known(x)
+        return _power_of_number(x, exponent=y)
+    return _power(x, y)
+
+
+_power_of_number = operation(
+    "power_of_number",
+    lambda xp, x, *, exponent: x**exponent,
+    lambda g, ans, x, *, exponent: g * exponent * power(x, exponent - 1.0) if exponent else g * 0.0,
+)
+
+
+def float_power(x: Any, y: Any) -> Any:
+    """``power`` in float64 (complex128) at least."""
+    return power(*(astype(v, dtype="complex128" if spec_of(v).dtype.kind == "c" else "float64") for v in (x, y)))
+
+
+def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
+    return floor_divide(x, y), remainder(x, y)
+
+
+def modf(x: Any) -> tuple[Any, Any]:
+    whole = trunc(x)
+    return x - whole, whole
+
+
+# -- exponentials and logarithms ------------------------------------------------------------------
+exp = unary("exp", lambda g, ans, x: g * ans)
+exp2 = unary("exp2", lambda g, ans, x: g * ans * LN2)
+expm1 = unary("expm1", lambda g, ans, x: g * (ans + 1.0))
+log = unary("log", lambda g, ans, x: g / x)
+log2 = unary("log2", lambda g, ans, x: g / (x * LN2))
+log10 = unary("log10", lambda g, ans, x: g / (x * LN10))
+log1p = unary("log1p", lambda g, ans, x: g / (x + 1.0))
+
+
+def _softened(x: Any, ans: Any) -> Any:
+    """``x - ans`` for the logarithm ``ans`` of a sum that has ``exp(x)`` in it; also where both are -inf."""
+    return x - where(ans == -math.inf, 0.0, ans)
+
+
+logaddexp = binary(
+    "logaddexp",
+    lambda g, ans, x, y: g * exp(_softened(x, ans)),
+    lambda g, ans, x, y: g * exp(_softened(y, ans)),
+)
+logaddexp2 = binary(
+    "logaddexp2",
+    lambda g, ans, x, y: g * exp2(_softened(x, ans)),
+    lambda g, ans, x, y: g * exp2(_softened(y, ans)),
+)
+
+# -- trigonometric and hyperbolic -----------------------------------------------------------------
+sin = unary("sin", lambda g, ans, x: g * cos(x))
+cos = unary("cos", lambda g, ans, x: -g * sin(x))
+tan = unary("tan", lambda g, ans, x: g + g * ans * ans)
+arcsin = unary("arcsin", lambda g, ans, x: g / sqrt(1.0 - x * x))
+arccos = unary("arccos", lambda g, ans, x: -g / sqrt(1.0 - x * x))
+arctan = unary("arctan", lambda g, ans, x: g / (1.0 + x * x))
+arctan2 = binary(
+    "arctan2",
+    lambda g, ans, y, x: g * x / (x * x + y * y),
+    lambda g, ans, y, x: -g * y / (x * x + y * y),
+)
+sinh = unary("sinh", lambda g, ans, x: g * cosh(x))
+cosh = unary("cosh", lambda g, ans, x: g * sinh(x))
+tanh = unary("tanh", lambda g, ans, x: g - g * ans * ans)
+arcsinh = unary("arcsinh", lambda g, ans, x: g / sqrt(x * x + 1.0))
+arccosh = unary("arccosh", lambda g, ans, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)))
+arctanh = unary("arctanh", lambda g, ans, x: g / (1.0 - x * x))
+deg2rad = unary("deg2rad", lambda g, ans, x: g * (PI / 180.0))
+rad2deg = unary("rad2deg", lambda g, ans, x: g * (180.0 / PI))
+
+
+def _sinc_slope(x: Any, ans: Any) -> Any:
+    # (cos πx - sinc x) / x cancels near 0, so its series is taken there; both branches are differentiable.
+    near = absolute(x) < 0.02
+    t = PI * PI * x * x
+    series = -(PI * PI / 3.0) * x * (1.0 - t / 10.0 * (1.0 - t / 28.0 * (1.0 - t / 54.0)))
+    return where(near, series, (cos(PI * x) - ans) / where(near, 1.0, x))
+
+
+sinc = unary("sinc", lambda g, ans, x: g * _sinc_slope(x, sinc(x)))
+
+# -- complex numbers ------------------------------------------------------------------------------
+conjugate = unary("conjugate", lambda g, ans, x: conjugate(g))
+imag = unary("imag", lambda g, ans, x: g * -1j if x.dtype.kind == "c" else g * 0.0, lambda xp, x: xp.imag(x), plain=False)
+
+
+def _abs_vjp(g: Any, ans: Any, x: Any) -> Any:
+    if spec_of(x).dtype.kind != "c":
+        return g * _sign(x)
+    return g * (conjugate(x) / where(ans == 0, 1.0, ans))
+
+
+absolute = unary("absolute", _abs_vjp, plain=False)
+fabs = unary("fabs", lambda g, ans, x: g * _sign(x))
+
+
+def sign(x: Any) -> Any:
+    """Constant for real ``x``; for complex ``x`` the direction ``x / |x|``, which is not."""
+    if spec_of(x).dtype.kind != "c":
+        return _sign(x)
+    size = absolute(x)
+    return x / where(size == 0, 1.0, size)
+
+
+def angle(z: Any, deg: bool = False) -> Any:
+    radians = arctan2(imag(z), real(z)) if spec_of(z).dtype.kind == "c" else arctan2(z * 0.0, z)
+    return radians * (180.0 / PI) if deg else radians

@@ -1,0 +1,318 @@
+"""Reverse mode: vjp, grad, value_and_grad, elementwise_grad."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import backend_of, owner_of_type, recycle
+from ..core.box import Box, Spec, innermost, spec_of
+from ..core.cotangent import add
+from ..core.pytree import children, leaves, rebuild, tree_map
+from ..core.sweep import sweep
+from ..core.tape import Tape
+from ..errors import NotDifferentiableError
+
+_NUMBERS = (float, complex)
+
+
+class _Trace:
+    """One run of a function under a tape: what went in, what came out, and the way back."""
+
+    def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], has_aux: bool, name: str) -> None:
+        self.name = name
+        self.tape = Tape()
+        self.inputs: list[Box] = []
+        self.args = [args[i] for i in argnums]
+        traced = list(args)
+        for i in argnums:
+            traced[i] = self._watch(args[i], f"argument {i}")
+        try:
+            result = f(*traced)
+            if has_aux:
+                if not (isinstance(result, tuple) and len(result) == 2):
+                    raise TypeError(f"{name}: with has_aux=True the function must return (output, aux), got {_describe(result)}")
+                result, aux = result
+                self.aux = tree_map(self._value, aux)
+        except BaseException:
+            recycle.drain()
+            raise
+        finally:
+            self.tape.close()
+        self.result = result
+
+    def _watch(self, arg: Any, where: str) -> Any:
+        found = len(self.inputs)
+        paths = iter([path for path, _ in leaves(arg)])
+
+        def watch(leaf: Any) -> Box:
+            check_input(leaf, where + next(paths), self.name)
+            backend = owner_of_type(type(leaf))
+            box = self.tape.watch(leaf if backend is None else backend.recyclable(leaf))
+            self.inputs.append(box)
+            return box
+
+        traced = tree_map(watch, arg)
+        if len(self.inputs) == found:
+            raise NotDifferentiableError(f"{self.name}: {where} is {_describe(arg)}, with no array in it to differentiate")
+        return traced
+
+    def is_ours(self, x: Any) -> bool:
+        return type(x) is Box and x.level is self.tape
+
+    def _value(self, x: Any) -> Any:
+        return settle(x.value) if self.is_ours(x) else settle(x)
+
+    def value(self) -> Any:
+        return tree_map(self._value, self.result)
+
+    def pull(self, seeds: Sequence[Any], *, last: bool) -> tuple[Any, ...]:
+        """The cotangents of the arguments, in their containers, from those of the result's leaves."""
+        table: dict[int, Any] = {}
+        for (_, leaf), seed in zip(leaves(self.result), seeds, strict=True):
+            if self.is_ours(leaf):
+                i = leaf.index
+                table[i] = add(table[i], seed, False)[0] if i in table else seed
+        try:
+            found = sweep(self.tape, table, [box.index for box in self.inputs], last=last) if table else [None] * len(self.inputs)
+        finally:
+            recycle.drain()
+        taken = {id(_owner(s)) for s in seeds} | {id(_owner(box.value)) for box in self.inputs}
+        results = iter([_own(g, box, taken) for g, box in zip(found, self.inputs, strict=True)])
+        return tuple(tree_map(lambda _: next(results), arg) for arg in self.args)
+
+
+def settle(x: Any) -> Any:
+    backend = owner_of_type(type(x))
+    return x if backend is None else backend.settle(x)
+
+
+def _owner(x: Any) -> Any:
+    """The array whose memory ``x`` is, or is a part of."""
+    while getattr(x, "base", None) is not None:
+        x = x.base
+    return x
+
+
+def _own(g: Any, box: Box, taken: set[int]) -> Any:
+    """A gradient whose memory is its own, so that a user may write into it."""
+    if g is None:
+        return zeros_like(box.value)
+    g = settle(g)
+    if type(g) is Box or owner_of_type(type(g)) is None or not g.shape:
+        return g
+    owner = _owner(g)
+    if id(owner) in taken or 0 in g.strides:
+        return g.copy()
+    taken.add(id(owner))
+    return g
+
+
+def zeros_like(x: Any) -> Any:
+    """Zeros of the shape and dtype of ``x``, on its backend; a NumPy scalar for a number."""
+    spec = spec_of(x)
+    raw = innermost(x)
+    if isinstance(raw, (np.generic, *_NUMBERS)):
+        return spec.dtype.type(0)
+    return backend_of((raw,)).xp.zeros(spec.shape, spec.dtype)
+
+
+def ones_like(x: Any) -> Any:
+    """Ones of the shape and dtype of ``x``, on its backend; a NumPy scalar for a number."""
+    spec = spec_of(x)
+    raw = innermost(x)
+    if isinstance(raw, (np.generic, *_NUMBERS)):
+        return spec.dtype.type(1)
+    return backend_of((raw,)).xp.ones(spec.shape, spec.dtype)
+
+
+def check_input(leaf: Any, where: str, name: str) -> Spec:
+    """The spec of a differentiable input; an error that says where it is and what is wrong, for any other."""
+    if type(leaf) is not Box and not isinstance(leaf, _NUMBERS) and owner_of_type(type(leaf)) is None:
+        if isinstance(leaf, int):
+            raise NotDifferentiableError(
+                f"{name}: {where} is {leaf!r}, an {type(leaf).__name__}; derivatives are with respect to floating-point "
+                f"numbers: pass {float(leaf)!r}"
+            )
+        raise NotDifferentiableError(
+            f"{name}: {where} is {_describe(leaf)}, not an array or a floating-point number. "
+            "Differentiate only what holds arrays (argnums=), and pass the rest as another argument"
+        )
+    spec = spec_of(leaf)
+    if spec.dtype.kind not in "fc" and spec.dtype.name != "bfloat16":
+        raise NotDifferentiableError(
+            f"{name}: {where} is an array of {spec.dtype}; derivatives are with respect to floating-point numbers: "
+            "convert it with x.astype(float)"
+        )
+    return spec
+
+
+def _describe(x: Any) -> str:
+    if type(x) is Box or owner_of_type(type(x)) is not None:
+        return f"an array of shape {spec_of(x).shape} and dtype {spec_of(x).dtype}"
+    shown = repr(x)
+    return f"{shown if len(shown) <= 60 else shown[:57] + '...'} ({type(x).__name__})"
+
+
+def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """The value of ``f(*primals)``, and the function that pulls cotangents back through it.
+
+    Returns ``(value, pullback)``, with ``has_aux`` ``(value, pullback, aux)`` for an ``f`` that returns
+    ``(value, aux)``. ``pullback(cotangent)`` takes a cotangent in the containers, shapes and dtypes of
+    the value, and returns a tuple with the cotangent of every primal, in theirs. It may be called any
+    number of times.
+
+    >>> import numpy as np
+    >>> value, pullback = vjp(lambda x, y: x * y, np.array([1., 2.]), np.array([3., 4.]))
+    >>> pullback(np.array([1., 1.]))
+    (array([3., 4.]), array([1., 2.]))
+    """
+    trace = _Trace(f, primals, range(len(primals)), has_aux, "vjp")
+    value = trace.value()
+    for path, leaf in leaves(value):
+        if type(leaf) is not Box and not isinstance(leaf, (*_NUMBERS, int)) and owner_of_type(type(leaf)) is None:
+            raise NotDifferentiableError(f"vjp: the function returned {_describe(leaf)} at output{path}, which is not an array")
+
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
+        return trace.pull(_matching(cotangent, value), last=False)
+
+    return (value, pullback, trace.aux) if has_aux else (value, pullback)
+
+
+def _matching(cotangent: Any, value: Any) -> list[Any]:
+    """The leaves of a cotangent, checked against the value that it belongs to."""
+    wants, has = list(leaves(value)), list(leaves(cotangent))
+    if [path for path, _ in wants] != [path for path, _ in has]:
+        raise TypeError(
+            f"vjp: the cotangent must have the containers of the value, whose leaves are "
+            f"{[path or 'the value itself' for path, _ in wants]}; got {[path or 'a single array' for path, _ in has]}"
+        )
+    checked = []
+    for (path, want), (_, c) in zip(wants, has, strict=True):
+        spec, got = spec_of(want), spec_of(c)
+        if spec.shape != got.shape:
+            raise ValueError(f"vjp: the cotangent{path} has shape {got.shape}, but the value it belongs to has {spec.shape}")
+        if got.dtype != spec.dtype:
+            if not np.can_cast(got.dtype, spec.dtype, "same_kind"):
+                raise TypeError(f"vjp: the cotangent{path} is of {got.dtype}, but the value it belongs to of {spec.dtype}")
+            from ..ops.declare import astype
+
+            c = astype(c, dtype=spec.dtype) if type(c) not in (int, float, complex, bool) else spec.dtype.type(c)
+        checked.append(c)
+    return checked
+
+
+def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns the value of ``f`` and its gradient.
+
+    ``f`` must return a real scalar (shape ``()``). The gradient is with respect to the positional
+    argument ``argnums``, or a tuple with one per argument for several; an argument may be an array, a
+    number, or a container of them (dict, list, tuple, namedtuple, dataclass), and its gradient has the
+    same containers, shapes and dtypes. For a complex argument it is ∂f/∂x - i ∂f/∂y, as in autograd and
+    JAX. With ``has_aux``, ``f`` returns ``(value, aux)`` and so does the new function, as
+    ``((value, aux), gradient)``.
+
+    Raises ``NotDifferentiableError`` for an output that isn't a real scalar and for an input that isn't
+    floating-point.
+
+    >>> import numpy as np
+    >>> value_and_grad(lambda x: np.sum(x ** 2))(np.array([1., 2.]))
+    (np.float64(5.0), array([2., 4.]))
+    """
+    _check_function(f, "value_and_grad")
+    several = not isinstance(argnums, int)
+    chosen: tuple[int, ...] = tuple(argnums) if not isinstance(argnums, int) else (argnums,)
+
+    @functools.wraps(f)
+    def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
+        numbers = [_positive(i, len(args)) for i in chosen]
+        trace = _Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad")
+        seed = _seed(trace.result)
+        value = trace.value()
+        gradients = trace.pull([seed], last=True)
+        out = (value, trace.aux) if has_aux else value
+        return out, gradients if several else gradients[0]
+
+    return value_and_gradient
+
+
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """A function that returns the gradient of ``f``; see ``value_and_grad``.
+
+    With ``has_aux`` it returns ``(gradient, aux)``.
+
+    >>> import numpy as np
+    >>> grad(np.tanh)(0.0)
+    np.float64(1.0)
+    >>> grad(grad(np.sin))(np.pi / 2)
+    np.float64(-1.0)
+    """
+    _check_function(f, "grad")
+    both = value_and_grad(f, argnums, has_aux)
+
+    @functools.wraps(f)
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, gradients = both(*args, **kwargs)
+        return (gradients, value[1]) if has_aux else gradients
+
+    return gradient
+
+
+def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """The derivative of a function that works element by element, at every element at once.
+
+    For other functions it is the sum of the Jacobian's rows: the gradient of ``sum(f(x))``.
+
+    >>> import numpy as np
+    >>> elementwise_grad(np.sin)(np.zeros(3))
+    array([1., 1., 1.])
+    """
+    _check_function(f, "elementwise_grad")
+    several = not isinstance(argnums, int)
+    chosen: tuple[int, ...] = tuple(argnums) if not isinstance(argnums, int) else (argnums,)
+
+    @functools.wraps(f)
+    def derivative(*args: Any, **kwargs: Any) -> Any:
+        numbers = [_positive(i, len(args)) for i in chosen]
+        trace = _Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, False, "elementwise_grad")
+        gradients = trace.pull([ones_like(leaf) for _, leaf in leaves(trace.result)], last=True)
+        return gradients if several else gradients[0]
+
+    return derivative
+
+
+def _check_function(f: Any, name: str) -> None:
+    if not callable(f):
+        raise TypeError(f"{name}: expected a function, got {_describe(f)}; write {name}(f)(x), not {name}(f(x))")
+
+
+def _positive(argnum: int, count: int) -> int:
+    if not -count <= argnum < count:
+        raise TypeError(
+            f"grad: argnums={argnum}, but the function was called with {count} positional argument{'s' * (count != 1)}; "
+            "an argument to differentiate must be positional"
+        )
+    return argnum % count
+
+
+def _seed(result: Any) -> Any:
+    """The error signal of the output, v̄ₙ = 1; an error if the output has no gradient."""
+    if children(result) is not None or (
+        type(result) is not Box and not isinstance(result, (*_NUMBERS, int)) and owner_of_type(type(result)) is None
+    ):
+        hint = "; with a second result, say has_aux=True" if isinstance(result, tuple) and len(result) == 2 else ""
+        raise NotDifferentiableError(f"grad: the function must return a real scalar, got {_describe(result)}{hint}")
+    spec = spec_of(result)
+    if spec.shape != ():
+        raise NotDifferentiableError(
+            f"grad: the function must return a real scalar, got an array of shape {spec.shape}. "
+            "Sum it up, or use gpuad.elementwise_grad or gpuad.vjp"
+        )
+    if spec.dtype.kind == "c":
+        raise NotDifferentiableError(
+            "grad: the function must return a real scalar, got a complex one. Take its real part, or its absolute value"
+        )
+    return ones_like(result)

@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=_whole(0), metavar="N", help="seed of the weights and batches (default 0)"
     )
     demo.add_argument(
-        "--epochs", type=_whole(1), metavar="N", help="passes over the images (default 40)"
+        "--epochs", type=_whole(1), metavar="N", help="passes over the images (default 60)"
     )
     demo.add_argument("--save", metavar="FILE.npz", help="write the trained weights to this file")
     return parser

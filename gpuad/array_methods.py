@@ -26,7 +26,13 @@ def _operator(prim: Binary) -> tuple[Callable[..., Any], Callable[..., Any]]:
     return left, right
 
 
-for _name, _prim in {"add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "mod": e.remainder}.items():
+for _name, _prim in {
+    "add": e.add,
+    "sub": e.subtract,
+    "mul": e.multiply,
+    "truediv": e.divide,
+    "mod": e.remainder,
+}.items():
     _left, _right = _operator(_prim)
     setattr(Box, f"__{_name}__", _left)
     setattr(Box, f"__r{_name}__", _right)
@@ -67,7 +73,9 @@ def _define(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 @_define("__array_function__")
-def _array_function(self: Box, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _array_function(
+    self: Box, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     handler = handlers.get(func)
     if handler is None:
         from .numpy.frontend import unsupported
@@ -196,7 +204,11 @@ def _reshape(self: Box, *shape: Any, order: str = "C") -> Any:
 
 @_define("transpose")
 def _transpose(self: Box, *axes: Any) -> Any:
-    order = axes[0] if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))) else axes or None
+    order = (
+        axes[0]
+        if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list)))
+        else axes or None
+    )
     return functions["transpose"](self, order)
 
 

@@ -47,7 +47,9 @@ def primitive(function: Callable[..., Any]) -> UserPrimitive:
     return UserPrimitive(function)
 
 
-def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] | None = None) -> None:
+def defvjp(
+    prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] | None = None
+) -> None:
     """State the vector-Jacobian products of a primitive, one rule per positional argument.
 
     ``rule(g, ans, *args, **params)`` gets the cotangent of the result, the result, and the arguments of
@@ -76,7 +78,10 @@ def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] 
             raise TypeError(f"defvjp({prim.name}): a rule must be a function or None, got {rule!r}")
     stated = dict(enumerate(prim.vjps)) | dict(zip(numbers, rules, strict=True))
     count = max(stated, default=-1) + 1
-    prim.define_vjps([stated.get(k) for k in range(count)], finish=fit if isinstance(prim, Elementwise) else _check)
+    prim.define_vjps(
+        [stated.get(k) for k in range(count)],
+        finish=fit if isinstance(prim, Elementwise) else _check,
+    )
 
 
 def _check(h: Any, spec: Spec, prim: Primitive, k: int) -> Any:
@@ -84,7 +89,9 @@ def _check(h: Any, spec: Spec, prim: Primitive, k: int) -> Any:
     try:
         got = spec_of(h)
     except TypeError:
-        raise RuleError(f"{prim.name}: the VJP of argument {k} returned {type(h).__name__}, not an array") from None
+        raise RuleError(
+            f"{prim.name}: the VJP of argument {k} returned {type(h).__name__}, not an array"
+        ) from None
     if got.shape != spec.shape:
         raise RuleError(
             f"{prim.name}: the VJP of argument {k} returned shape {got.shape}, but the argument has shape {spec.shape}"

@@ -32,7 +32,9 @@ def to_backend(x: Any, name: str) -> Any:
 
     def move(leaf: Any) -> Any:
         if type(leaf) is Box:
-            raise UnsupportedError("to_backend: a traced array can't be moved; move the arguments before differentiating")
+            raise UnsupportedError(
+                "to_backend: a traced array can't be moved; move the arguments before differentiating"
+            )
         owner = owner_of_type(type(leaf))
         if owner is None or owner is target or backends.goes_anywhere(leaf):
             return leaf

@@ -26,7 +26,9 @@ _owner_of_type: dict[type, Backend | None] = {}
 def register(backend: Backend) -> Backend:
     """Make ``backend`` known, under its name. A backend of the same name is replaced."""
     if not isinstance(backend, Backend) or not backend.name:
-        raise TypeError(f"register: expected an instance of gpuad.backend.Backend with a name, got {backend!r}")
+        raise TypeError(
+            f"register: expected an instance of gpuad.backend.Backend with a name, got {backend!r}"
+        )
     if backend.name == "auto":
         raise ValueError("register: 'auto' means the best backend at hand and can't name one")
     _backends[backend.name] = backend

@@ -97,7 +97,16 @@ class Tape(Level):
         value = x.value
         ans = prim.impl[type(value)](value)
         index = self.new_index()
-        self.append((prim.vjp, index, x.index, ans if prim.keeps_ans else None, value if prim.keeps_x else None, UNARY))
+        self.append(
+            (
+                prim.vjp,
+                index,
+                x.index,
+                ans if prim.keeps_ans else None,
+                value if prim.keeps_x else None,
+                UNARY,
+            )
+        )
         box = _new(Box)
         box.value = ans
         box.level = self
@@ -118,15 +127,42 @@ class Tape(Level):
                 ans = prim.impl[type(xv)](xv, y)
                 index = self.new_index()
                 a, b, c = prim.keeps_for_x
-                self.append((prim.vjp_x, index, x.index, ans if a else None, xv if b else None, y if c else None))
+                self.append(
+                    (
+                        prim.vjp_x,
+                        index,
+                        x.index,
+                        ans if a else None,
+                        xv if b else None,
+                        y if c else None,
+                    )
+                )
             elif kind is Box and y.spec is spec and y.level is self:
                 yv = y.value
                 ans = prim.impl[type(xv)](xv, yv) if type(xv) is type(yv) else prim(xv, yv)
                 index = self.new_index()
                 a, b, c = prim.keeps_for_x
-                self.append((prim.vjp_x, index, x.index, ans if a else None, xv if b else None, yv if c else None))
+                self.append(
+                    (
+                        prim.vjp_x,
+                        index,
+                        x.index,
+                        ans if a else None,
+                        xv if b else None,
+                        yv if c else None,
+                    )
+                )
                 a, b, c = prim.keeps_for_y
-                self.append((prim.vjp_y, index, y.index, ans if a else None, xv if b else None, yv if c else None))
+                self.append(
+                    (
+                        prim.vjp_y,
+                        index,
+                        y.index,
+                        ans if a else None,
+                        xv if b else None,
+                        yv if c else None,
+                    )
+                )
             elif kind is Box and y.level.depth > self.depth:
                 return y.level.binary(prim, x, y)
             else:
@@ -138,7 +174,16 @@ class Tape(Level):
             ans = prim.impl[type(yv)](x, yv)
             index = self.new_index()
             a, b, c = prim.keeps_for_y
-            self.append((prim.vjp_y, index, y.index, ans if a else None, x if b else None, yv if c else None))
+            self.append(
+                (
+                    prim.vjp_y,
+                    index,
+                    y.index,
+                    ans if a else None,
+                    x if b else None,
+                    yv if c else None,
+                )
+            )
         else:
             return self.process(prim, (x, y), {})
         box = _new(Box)

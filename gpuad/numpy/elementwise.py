@@ -28,7 +28,9 @@ _OTHER: dict[str, Callable[..., Any]] = {
     "divmod": e.divmod_,
     "modf": e.modf,
 }
-defined = {name: define(name, getattr(e, name)) for name in _SAME} | {name: define(name, f) for name, f in _OTHER.items()}
+defined = {name: define(name, getattr(e, name)) for name in _SAME} | {
+    name: define(name, f) for name, f in _OTHER.items()
+}
 # radians and degrees are ufuncs of their own in NumPy; the others are further names of the same ufunc.
 defined |= {"radians": define("radians", e.deg2rad), "degrees": define("degrees", e.rad2deg)}
 _ALIASES = {
@@ -47,7 +49,14 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
 
 @numpy_function("clip")
 def clip(
-    a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None, **options: Any
+    a: Any,
+    a_min: Any = None,
+    a_max: Any = None,
+    out: Any = None,
+    *,
+    min: Any = None,
+    max: Any = None,
+    **options: Any,
 ) -> Any:
     no_options("clip", out=out, **options)
     low, high = (a_min if min is None else min), (a_max if max is None else max)
@@ -77,11 +86,21 @@ def sinc(x: Any) -> Any:
 
 
 @numpy_function("nan_to_num")
-def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+def nan_to_num(
+    x: Any,
+    copy: bool = True,
+    nan: float = 0.0,
+    posinf: float | None = None,
+    neginf: float | None = None,
+) -> Any:
     limits = np.finfo(spec_of(x).dtype)
     x = e.where(e.isnan(x), nan, x)
-    x = e.where(e.logical_and(e.isinf(x), x > 0), float(limits.max) if posinf is None else posinf, x)
-    return e.where(e.logical_and(e.isinf(x), x < 0), float(limits.min) if neginf is None else neginf, x)
+    x = e.where(
+        e.logical_and(e.isinf(x), x > 0), float(limits.max) if posinf is None else posinf, x
+    )
+    return e.where(
+        e.logical_and(e.isinf(x), x < 0), float(limits.min) if neginf is None else neginf, x
+    )
 
 
 @numpy_function("round")
@@ -96,7 +115,9 @@ def no_options(name: str, **options: Any) -> None:
         if value is not None:
             from ..errors import UnsupportedError
 
-            raise UnsupportedError(f"{name} on a traced array isn't supported with {option}={value!r}")
+            raise UnsupportedError(
+                f"{name} on a traced array isn't supported with {option}={value!r}"
+            )
 
 
 @numpy_function("isclose")

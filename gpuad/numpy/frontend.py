@@ -24,7 +24,9 @@ handlers: dict[Any, Callable[..., Any]] = {}
 functions: dict[str, Callable[..., Any]] = {}
 
 
-def numpy_function(name: str, *, on_plain: Callable[..., Any] | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def numpy_function(
+    name: str, *, on_plain: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make the decorated function what NumPy's function ``name`` means for traced arrays.
 
     ``on_plain`` is called instead of the backend's own function when no argument is traced.
@@ -94,7 +96,9 @@ def _plain(name: str, *args: Any, **kwargs: Any) -> Any:
 def unsupported(name: str) -> UnsupportedError:
     """The error of a function that has no meaning for traced arrays, with the nearest that have."""
     short = name.rpartition(".")[2]
-    near = difflib.get_close_matches(short, {n.rpartition(".")[2]: None for n in functions}, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(
+        short, {n.rpartition(".")[2]: None for n in functions}, n=3, cutoff=0.5
+    )
     hint = f" Nearest differentiable functions: {', '.join(near)}." if near else ""
     return UnsupportedError(
         f"{name} can't be differentiated by gpuad.{hint} If its result should count as a constant, "

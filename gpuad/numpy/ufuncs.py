@@ -45,7 +45,8 @@ def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[st
         return functions[_METHODS[ufunc][method]](*inputs, **({"axis": 0} | options))
     what = f"{ufunc.__name__}.{method}" if method != "__call__" else ufunc.__name__
     raise UnsupportedError(
-        f"{what} on a traced array isn't supported" + (f" with {', '.join(options)}" if options else "")
+        f"{what} on a traced array isn't supported"
+        + (f" with {', '.join(options)}" if options else "")
         + "; write it with gpuad.numpy functions that return new arrays"
     )
 
@@ -56,11 +57,21 @@ _METHODS = {
     np.maximum: {"reduce": "max"},
     np.minimum: {"reduce": "min"},
 }
-_DEFAULTS = {"out": None, "where": True, "casting": "same_kind", "order": "K", "dtype": None, "subok": True, "keepdims": False}
+_DEFAULTS = {
+    "out": None,
+    "where": True,
+    "casting": "same_kind",
+    "order": "K",
+    "dtype": None,
+    "subok": True,
+    "keepdims": False,
+}
 
 
 def _is_default(name: str, value: Any) -> bool:
-    return name in _DEFAULTS and (value is _DEFAULTS[name] or (isinstance(value, str) and value == _DEFAULTS[name]))
+    return name in _DEFAULTS and (
+        value is _DEFAULTS[name] or (isinstance(value, str) and value == _DEFAULTS[name])
+    )
 
 
 def define(name: str, primitive: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,13 +92,17 @@ def _unary(name: str, prim: Unary) -> Callable[..., Any]:
     impl = prim.impl
     ufunc = getattr(np, name)
 
-    def function(x: Any, /, out: Any = None, *, where: Any = True, dtype: Any = None, **kwargs: Any) -> Any:
+    def function(
+        x: Any, /, out: Any = None, *, where: Any = True, dtype: Any = None, **kwargs: Any
+    ) -> Any:
         if out is None and where is True and dtype is None and not kwargs:
             if type(x) is Box:
                 return x.level.unary(prim, x)
             if owner_of_type(type(x)) is not None:
                 return impl[type(x)](x)
-        return _with_options(name, ufunc, (x,), {"out": out, "where": where, "dtype": dtype, **kwargs})
+        return _with_options(
+            name, ufunc, (x,), {"out": out, "where": where, "dtype": dtype, **kwargs}
+        )
 
     return function
 

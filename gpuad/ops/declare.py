@@ -23,7 +23,9 @@ def _register(prim: Primitive) -> Any:
     return prim
 
 
-def unary(name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, plain: bool = True) -> Unary:
+def unary(
+    name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, plain: bool = True
+) -> Unary:
     """An elementwise primitive of one argument, with its derivative.
 
     ``plain=False`` where a result may have another dtype than a floating-point argument.
@@ -34,7 +36,9 @@ def unary(name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, pl
     return _register(prim)  # type: ignore[no-any-return]
 
 
-def binary(name: str, vjp_x: Rule | None, vjp_y: Rule | None, forward: Callable[..., Any] | None = None) -> Binary:
+def binary(
+    name: str, vjp_x: Rule | None, vjp_y: Rule | None, forward: Callable[..., Any] | None = None
+) -> Binary:
     """An elementwise primitive of two arguments, with a derivative for each."""
     prim = Binary(name, forward)
     prim.plain = vjp_x is not None and vjp_y is not None
@@ -42,14 +46,18 @@ def binary(name: str, vjp_x: Rule | None, vjp_y: Rule | None, forward: Callable[
     return _register(prim)  # type: ignore[no-any-return]
 
 
-def operation(name: str, forward: Callable[..., Any] | None, *vjps: Rule | None, linear: bool = False) -> Primitive:
+def operation(
+    name: str, forward: Callable[..., Any] | None, *vjps: Rule | None, linear: bool = False
+) -> Primitive:
     """Any other primitive. ``linear``: in each argument, the others held (a product is, too)."""
     prim = Primitive(name, forward)
     prim.define_vjps(vjps, linear=linear)
     return _register(prim)  # type: ignore[no-any-return]
 
 
-def variadic(name: str, forward: Callable[..., Any] | None, vjp: Rule, *, linear: bool = False) -> Primitive:
+def variadic(
+    name: str, forward: Callable[..., Any] | None, vjp: Rule, *, linear: bool = False
+) -> Primitive:
     """A primitive of any number of arrays: ``vjp(k, g, ans, *args, **params)`` is that of the k-th."""
     prim = Primitive(name, forward)
     prim.define_variadic_vjp(vjp, linear=linear)
@@ -85,13 +93,17 @@ def fit(h: Any, spec: Spec, prim: Primitive | None = None, k: int = 0) -> Any:
 
 def _sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     extra = x.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
+    axes = tuple(range(extra)) + tuple(
+        i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1
+    )
     # NumPy would sum to float64 for no dtype but integers, and these have no cotangents.
     return xp.reshape(xp.sum(x, axis=axes), shape) if axes else xp.reshape(x, shape)
 
 
 #: Sum ``x`` to ``shape``, from which it can be broadcast: what undoes broadcasting.
-sum_to = operation("sum_to", _sum_to, lambda g, ans, x, *, shape: broadcast_to(g, shape=x.shape), linear=True)
+sum_to = operation(
+    "sum_to", _sum_to, lambda g, ans, x, *, shape: broadcast_to(g, shape=x.shape), linear=True
+)
 
 broadcast_to = operation(
     "broadcast_to",
@@ -102,7 +114,9 @@ broadcast_to = operation(
 
 astype = operation(
     "astype",
-    lambda xp, x, *, dtype: xp.asarray(x).astype(dtype)[()] if not hasattr(x, "astype") else x.astype(dtype),
+    lambda xp, x, *, dtype: (
+        xp.asarray(x).astype(dtype)[()] if not hasattr(x, "astype") else x.astype(dtype)
+    ),
     lambda g, ans, x, *, dtype: fit(g, x),
     linear=True,
 )

@@ -12,7 +12,18 @@ import math
 from typing import Any
 
 from ..core.primitive import Primitive
-from .declare import _register, astype, binary, constant, fit, operation, real, shape, spec_of, unary
+from .declare import (
+    _register,
+    astype,
+    binary,
+    constant,
+    fit,
+    operation,
+    real,
+    shape,
+    spec_of,
+    unary,
+)
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 PI = math.pi
@@ -95,7 +106,9 @@ square = unary("square", lambda g, ans, x: 2.0 * g * x)
 sqrt = unary("sqrt", lambda g, ans, x: 0.5 * g / ans)
 cbrt = unary("cbrt", lambda g, ans, x: g / (3.0 * ans * ans))
 fmod = binary("fmod", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * trunc(x / y))
-remainder = binary("remainder", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * floor_divide(x, y))
+remainder = binary(
+    "remainder", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * floor_divide(x, y)
+)
 hypot = binary(
     "hypot",
     lambda g, ans, x, y: g * x / where(ans == 0, 1.0, ans),
@@ -134,7 +147,12 @@ _power_of_number = operation(
 
 def float_power(x: Any, y: Any) -> Any:
     """``power`` in float64 (complex128) at least."""
-    return power(*(astype(v, dtype="complex128" if spec_of(v).dtype.kind == "c" else "float64") for v in (x, y)))
+    return power(
+        *(
+            astype(v, dtype="complex128" if spec_of(v).dtype.kind == "c" else "float64")
+            for v in (x, y)
+        )
+    )
 
 
 def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
@@ -206,7 +224,12 @@ sinc = unary("sinc", lambda g, ans, x: g * _sinc_slope(x, sinc(x)))
 
 # -- complex numbers ------------------------------------------------------------------------------
 conjugate = unary("conjugate", lambda g, ans, x: conjugate(g))
-imag = unary("imag", lambda g, ans, x: g * -1j if x.dtype.kind == "c" else g * 0.0, lambda xp, x: xp.imag(x), plain=False)
+imag = unary(
+    "imag",
+    lambda g, ans, x: g * -1j if x.dtype.kind == "c" else g * 0.0,
+    lambda xp, x: xp.imag(x),
+    plain=False,
+)
 
 
 def _abs_vjp(g: Any, ans: Any, x: Any) -> Any:

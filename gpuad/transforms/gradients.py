@@ -22,7 +22,14 @@ _NUMBERS = (float, complex)
 class _Trace:
     """One run of a function under a tape: what went in, what came out, and the way back."""
 
-    def __init__(self, f: Callable[..., Any], args: Sequence[Any], argnums: Sequence[int], has_aux: bool, name: str) -> None:
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: Sequence[Any],
+        argnums: Sequence[int],
+        has_aux: bool,
+        name: str,
+    ) -> None:
         self.name = name
         self.tape = Tape()
         self.inputs: list[Box] = []
@@ -34,7 +41,9 @@ class _Trace:
             result = f(*traced)
             if has_aux:
                 if not (isinstance(result, tuple) and len(result) == 2):
-                    raise TypeError(f"{name}: with has_aux=True the function must return (output, aux), got {_describe(result)}")
+                    raise TypeError(
+                        f"{name}: with has_aux=True the function must return (output, aux), got {_describe(result)}"
+                    )
                 result, aux = result
                 self.aux = tree_map(self._value, aux)
         except BaseException:
@@ -57,7 +66,9 @@ class _Trace:
 
         traced = tree_map(watch, arg)
         if len(self.inputs) == found:
-            raise NotDifferentiableError(f"{self.name}: {where} is {_describe(arg)}, with no array in it to differentiate")
+            raise NotDifferentiableError(
+                f"{self.name}: {where} is {_describe(arg)}, with no array in it to differentiate"
+            )
         return traced
 
     def is_ours(self, x: Any) -> bool:
@@ -77,7 +88,11 @@ class _Trace:
                 i = leaf.index
                 table[i] = add(table[i], seed, False)[0] if i in table else seed
         try:
-            found = sweep(self.tape, table, [box.index for box in self.inputs], last=last) if table else [None] * len(self.inputs)
+            found = (
+                sweep(self.tape, table, [box.index for box in self.inputs], last=last)
+                if table
+                else [None] * len(self.inputs)
+            )
         finally:
             recycle.drain()
         taken = {id(_owner(s)) for s in seeds} | {id(_owner(box.value)) for box in self.inputs}
@@ -131,7 +146,11 @@ def ones_like(x: Any) -> Any:
 
 def check_input(leaf: Any, where: str, name: str) -> Spec:
     """The spec of a differentiable input; an error that says where it is and what is wrong, for any other."""
-    if type(leaf) is not Box and not isinstance(leaf, _NUMBERS) and owner_of_type(type(leaf)) is None:
+    if (
+        type(leaf) is not Box
+        and not isinstance(leaf, _NUMBERS)
+        and owner_of_type(type(leaf)) is None
+    ):
         if isinstance(leaf, int):
             raise NotDifferentiableError(
                 f"{name}: {where} is {leaf!r}, an {type(leaf).__name__}; derivatives are with respect to floating-point "
@@ -173,8 +192,14 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     trace = _Trace(f, primals, range(len(primals)), has_aux, "vjp")
     value = trace.value()
     for path, leaf in leaves(value):
-        if type(leaf) is not Box and not isinstance(leaf, (*_NUMBERS, int)) and owner_of_type(type(leaf)) is None:
-            raise NotDifferentiableError(f"vjp: the function returned {_describe(leaf)} at output{path}, which is not an array")
+        if (
+            type(leaf) is not Box
+            and not isinstance(leaf, (*_NUMBERS, int))
+            and owner_of_type(type(leaf)) is None
+        ):
+            raise NotDifferentiableError(
+                f"vjp: the function returned {_describe(leaf)} at output{path}, which is not an array"
+            )
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         return trace.pull(_matching(cotangent, value), last=False)
@@ -194,18 +219,28 @@ def _matching(cotangent: Any, value: Any) -> list[Any]:
     for (path, want), (_, c) in zip(wants, has, strict=True):
         spec, got = spec_of(want), spec_of(c)
         if spec.shape != got.shape:
-            raise ValueError(f"vjp: the cotangent{path} has shape {got.shape}, but the value it belongs to has {spec.shape}")
+            raise ValueError(
+                f"vjp: the cotangent{path} has shape {got.shape}, but the value it belongs to has {spec.shape}"
+            )
         if got.dtype != spec.dtype:
             if not np.can_cast(got.dtype, spec.dtype, "same_kind"):
-                raise TypeError(f"vjp: the cotangent{path} is of {got.dtype}, but the value it belongs to of {spec.dtype}")
+                raise TypeError(
+                    f"vjp: the cotangent{path} is of {got.dtype}, but the value it belongs to of {spec.dtype}"
+                )
             from ..ops.declare import astype
 
-            c = astype(c, dtype=spec.dtype) if type(c) not in (int, float, complex, bool) else spec.dtype.type(c)
+            c = (
+                astype(c, dtype=spec.dtype)
+                if type(c) not in (int, float, complex, bool)
+                else spec.dtype.type(c)
+            )
         checked.append(c)
     return checked
 
 
-def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def value_and_grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
     """A function that returns the value of ``f`` and its gradient.
 
     ``f`` must return a real scalar (shape ``()``). The gradient is with respect to the positional
@@ -229,7 +264,9 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         numbers = [_positive(i, len(args)) for i in chosen]
-        trace = _Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad")
+        trace = _Trace(
+            functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad"
+        )
         seed = _seed(trace.result)
         value = trace.value()
         gradients = trace.pull([seed], last=True)
@@ -239,7 +276,9 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_
     return value_and_gradient
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
+def grad(
+    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+) -> Callable[..., Any]:
     """A function that returns the gradient of ``f``; see ``value_and_grad``.
 
     With ``has_aux`` it returns ``(gradient, aux)``.
@@ -277,7 +316,13 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     @functools.wraps(f)
     def derivative(*args: Any, **kwargs: Any) -> Any:
         numbers = [_positive(i, len(args)) for i in chosen]
-        trace = _Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, False, "elementwise_grad")
+        trace = _Trace(
+            functools.partial(f, **kwargs) if kwargs else f,
+            args,
+            numbers,
+            False,
+            "elementwise_grad",
+        )
         gradients = trace.pull([ones_like(leaf) for _, leaf in leaves(trace.result)], last=True)
         return gradients if several else gradients[0]
 
@@ -286,7 +331,9 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
 
 def _check_function(f: Any, name: str) -> None:
     if not callable(f):
-        raise TypeError(f"{name}: expected a function, got {_describe(f)}; write {name}(f)(x), not {name}(f(x))")
+        raise TypeError(
+            f"{name}: expected a function, got {_describe(f)}; write {name}(f)(x), not {name}(f(x))"
+        )
 
 
 def _positive(argnum: int, count: int) -> int:
@@ -301,10 +348,18 @@ def _positive(argnum: int, count: int) -> int:
 def _seed(result: Any) -> Any:
     """The error signal of the output, v̄ₙ = 1; an error if the output has no gradient."""
     if children(result) is not None or (
-        type(result) is not Box and not isinstance(result, (*_NUMBERS, int)) and owner_of_type(type(result)) is None
+        type(result) is not Box
+        and not isinstance(result, (*_NUMBERS, int))
+        and owner_of_type(type(result)) is None
     ):
-        hint = "; with a second result, say has_aux=True" if isinstance(result, tuple) and len(result) == 2 else ""
-        raise NotDifferentiableError(f"grad: the function must return a real scalar, got {_describe(result)}{hint}")
+        hint = (
+            "; with a second result, say has_aux=True"
+            if isinstance(result, tuple) and len(result) == 2
+            else ""
+        )
+        raise NotDifferentiableError(
+            f"grad: the function must return a real scalar, got {_describe(result)}{hint}"
+        )
     spec = spec_of(result)
     if spec.shape != ():
         raise NotDifferentiableError(

@@ -25,7 +25,7 @@ class Sample(NamedTuple):
     high: float
     distinct: bool  # inputs are well apart from each other, as sorting and max need
     complex: bool  # checked with complex inputs too
-    order: int  # up to which order derivatives are checked
+    order: int  # up to which order derivatives are checked; 0: not at all
 
 
 def sample(
@@ -42,7 +42,9 @@ def sample(
     """A sample of the primitives named in ``primitives`` (separated by spaces)."""
     names = tuple(primitives.split())
     what = ",".join("x".join(map(str, s)) or "0d" for s in shapes)
-    return Sample(names, f"{label or names[0]}[{what}]", f, shapes, low, high, distinct, complex, order)
+    return Sample(
+        names, f"{label or names[0]}[{what}]", f, shapes, low, high, distinct, complex, order
+    )
 
 
 def all_samples() -> list[Sample]:

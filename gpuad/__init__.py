@@ -6,7 +6,7 @@
 array([0., 0., 0.])
 """
 
-from . import array_methods as _array_methods
+from . import array_methods as _array_methods  # noqa: F401 - gives traced arrays their methods
 from . import backend as backend
 from . import numpy as numpy
 from .backend import use as use

@@ -60,7 +60,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 }
 for _name, _function in _OPERATORS.items():
     setattr(Box, _name, _function)
-Box.__hash__ = None  # type: ignore[assignment] - as NumPy's arrays, for == works element by element
+setattr(Box, "__hash__", None)  # noqa: B010 - as NumPy's arrays, for == works element by element
 
 
 # -- what a program may ask of the value ------------------------------------------------------------
@@ -73,9 +73,7 @@ def _define(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 
 @_define("__array_function__")
-def _array_function(
-    self: Box, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
+def _array_function(self: Box, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     handler = handlers.get(func)
     if handler is None:
         from .numpy.frontend import unsupported
@@ -116,7 +114,7 @@ def _contains(self: Box, value: Any) -> bool:
 def _no_number(self: Box) -> NoReturn:
     raise UnsupportedError(
         "a traced array can't become a Python number: its derivative would be lost in silence. Use gpuad.numpy "
-        "functions instead of those of math or random; or take float(gpuad.stop_gradient(x)) if it is meant as a constant"
+        "functions instead of those of math; or take float(gpuad.stop_gradient(x)) if it is meant as a constant"
     )
 
 
@@ -135,10 +133,9 @@ def _no_write(self: Box, index: Any, value: Any) -> NoReturn:
     )
 
 
-for _name in ("__float__", "__complex__", "item", "tolist"):
-    setattr(Box, _name, _no_number)
-Box.__array__ = _no_array  # type: ignore[attr-defined]
-Box.__setitem__ = _no_write  # type: ignore[attr-defined]
+_REFUSED = dict.fromkeys(("__float__", "__complex__", "item", "tolist"), _no_number)
+for _name, _refuse in (_REFUSED | {"__array__": _no_array, "__setitem__": _no_write}).items():
+    setattr(Box, _name, _refuse)
 
 
 @_define("__repr__")
@@ -204,11 +201,7 @@ def _reshape(self: Box, *shape: Any, order: str = "C") -> Any:
 
 @_define("transpose")
 def _transpose(self: Box, *axes: Any) -> Any:
-    order = (
-        axes[0]
-        if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list)))
-        else axes or None
-    )
+    order = axes[0] if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))) else axes or None
     return functions["transpose"](self, order)
 
 

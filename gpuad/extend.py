@@ -47,9 +47,7 @@ def primitive(function: Callable[..., Any]) -> UserPrimitive:
     return UserPrimitive(function)
 
 
-def defvjp(
-    prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] | None = None
-) -> None:
+def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] | None = None) -> None:
     """State the vector-Jacobian products of a primitive, one rule per positional argument.
 
     ``rule(g, ans, *args, **params)`` gets the cotangent of the result, the result, and the arguments of
@@ -89,9 +87,7 @@ def _check(h: Any, spec: Spec, prim: Primitive, k: int) -> Any:
     try:
         got = spec_of(h)
     except TypeError:
-        raise RuleError(
-            f"{prim.name}: the VJP of argument {k} returned {type(h).__name__}, not an array"
-        ) from None
+        raise RuleError(f"{prim.name}: the VJP of argument {k} returned {type(h).__name__}, not an array") from None
     if got.shape != spec.shape:
         raise RuleError(
             f"{prim.name}: the VJP of argument {k} returned shape {got.shape}, but the argument has shape {spec.shape}"

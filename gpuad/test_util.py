@@ -44,9 +44,7 @@ def check_grads(
     value, pullback = vjp(f, *args)
     u = _random_like(value, rng)
     v = _random_like(args, rng)
-    precision = max(
-        float(np.finfo(np.asarray(_host(leaf)).dtype).eps) for _, leaf in leaves((args, value))
-    )
+    precision = max(float(np.finfo(np.asarray(_host(leaf)).dtype).eps) for _, leaf in leaves((args, value)))
     h = precision**0.25 if eps is None else eps
     f_at = [_inner(u, f(*_moved(args, v, s * h))) for s in (2, 1, -1, -2)]
     numeric = (8 * (f_at[1] - f_at[2]) - (f_at[0] - f_at[3])) / (12 * h)

@@ -6,13 +6,13 @@ import zlib
 
 import numpy
 import pytest
-from samples import Sample, all_samples
 
 import gpuad
 import gpuad.numpy as gnp
 from gpuad.core.box import Box, innermost
 from gpuad.ops.declare import registry
 from gpuad.test_util import check_grads
+from samples import Sample, all_samples
 
 SAMPLES = all_samples()
 EVERY = pytest.mark.parametrize("s", SAMPLES, ids=lambda s: s.label)
@@ -41,9 +41,7 @@ def flat(result):
 
 
 def close(backend, got, want, rtol, atol):
-    got, want = (
-        backend.to_numpy(x) if backend.owns(type(x)) else numpy.asarray(x) for x in (got, want)
-    )
+    got, want = (backend.to_numpy(x) if backend.owns(type(x)) else numpy.asarray(x) for x in (got, want))
     assert got.shape == want.shape
     assert got.dtype == want.dtype
     numpy.testing.assert_allclose(got, want, rtol=rtol, atol=atol)
@@ -132,18 +130,12 @@ def test_gradient_against_central_differences(s, backend):
 
 @pytest.mark.parametrize("s", [s for s in SAMPLES if s.complex], ids=lambda s: s.label)
 def test_complex_gradient_against_central_differences(s, backend):
-    check_grads(
-        lambda *a: _differentiable(s.f(gnp, *a)), inputs(s, backend, "complex128"), order=s.order
-    )
+    check_grads(lambda *a: _differentiable(s.f(gnp, *a)), inputs(s, backend, "complex128"), order=s.order)
 
 
 def _differentiable(result):
     """Results that have a derivative; at least one number, for comparisons have none."""
-    found = [
-        r
-        for r in flat(result)
-        if type(r) is Box or getattr(r, "dtype", None) in ("float64", "complex128")
-    ]
+    found = [r for r in flat(result) if type(r) is Box or getattr(r, "dtype", None) in ("float64", "complex128")]
     return found or 0.0
 
 

@@ -26,9 +26,7 @@ _owner_of_type: dict[type, Backend | None] = {}
 def register(backend: Backend) -> Backend:
     """Make ``backend`` known, under its name. A backend of the same name is replaced."""
     if not isinstance(backend, Backend) or not backend.name:
-        raise TypeError(
-            f"register: expected an instance of gpuad.backend.Backend with a name, got {backend!r}"
-        )
+        raise TypeError(f"register: expected an instance of gpuad.backend.Backend with a name, got {backend!r}")
     if backend.name == "auto":
         raise ValueError("register: 'auto' means the best backend at hand and can't name one")
     _backends[backend.name] = backend
@@ -94,7 +92,7 @@ def current() -> Backend:
     return _default
 
 
-class use:  # noqa: N801 - spoken as a verb, like numpy.errstate
+class use:
     """Choose the backend of new arrays: ``"numpy"``, ``"cupy"``, ``"auto"`` or a registered one.
 
     ``gpuad.use("cupy")`` holds from here on, for the whole process. ``with gpuad.use("cupy"):`` holds

@@ -19,10 +19,7 @@ class CupyBackend(Backend):
 
     def owns(self, cls: type) -> bool:
         # Asked by name, so that CuPy isn't imported to learn that a list isn't a CuPy array.
-        return any(
-            c.__module__.partition(".")[0] == "cupy" and c.__name__ == "ndarray"
-            for c in cls.__mro__
-        )
+        return any(c.__module__.partition(".")[0] == "cupy" and c.__name__ == "ndarray" for c in cls.__mro__)
 
     def unavailable(self) -> str | None:
         return _unavailable()

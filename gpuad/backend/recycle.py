@@ -73,15 +73,9 @@ class Recycled(np.ndarray[Any, Any]):
         raw = [x.view(np.ndarray) if type(x) is Recycled else x for x in inputs]
         if method != "__call__" or ufunc.nout != 1 or kwargs or ufunc.signature is not None:
             if "out" in kwargs:
-                kwargs["out"] = tuple(
-                    x.view(np.ndarray) if type(x) is Recycled else x for x in kwargs["out"]
-                )
+                kwargs["out"] = tuple(x.view(np.ndarray) if type(x) is Recycled else x for x in kwargs["out"])
             return recyclable(getattr(ufunc, method)(*raw, **kwargs))
-        if not (
-            self.flags.c_contiguous
-            and _keeps_dtype(ufunc, self.dtype)
-            and all(map(self._fits, raw))
-        ):
+        if not (self.flags.c_contiguous and _keeps_dtype(ufunc, self.dtype) and all(map(self._fits, raw))):
             return recyclable(ufunc(*raw))
         return ufunc(*raw, out=take(self.shape, self.dtype)).view(Recycled)
 
@@ -112,11 +106,6 @@ def settle(x: Any) -> Any:
     if type(x) is not Recycled:
         return x
     base = x.base
-    if (
-        type(base) is np.ndarray
-        and base.shape == x.shape
-        and base.strides == x.strides
-        and base.dtype == x.dtype
-    ):
+    if type(base) is np.ndarray and base.shape == x.shape and base.strides == x.strides and base.dtype == x.dtype:
         return base
     return x.view(np.ndarray)

@@ -32,9 +32,7 @@ class Indexed(Lazy):
 
     __slots__ = ("base", "scatter", "size", "spec", "terms", "waiting")
 
-    def __init__(
-        self, spec: Spec, index: Any, g: Any, count: int, scatter: Callable[..., Any]
-    ) -> None:
+    def __init__(self, spec: Spec, index: Any, g: Any, count: int, scatter: Callable[..., Any]) -> None:
         self.spec = spec
         self.size = spec.size
         self.scatter = scatter
@@ -54,9 +52,7 @@ class Indexed(Lazy):
     def dense(self) -> Any:
         if not self.terms:
             return self.base
-        return self.scatter(
-            self.spec, [i for i, _ in self.terms], [g for _, g in self.terms], self.base
-        )
+        return self.scatter(self.spec, [i for i, _ in self.terms], [g for _, g in self.terms], self.base)
 
 
 class Parts(Lazy):
@@ -114,6 +110,4 @@ def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
     terms = [g for _, g in h.terms]
     if not owned or type(c) is Box or any(type(g) is Box for g in terms):
         return add(c, h.dense(), False)
-    return h.scatter(
-        h.spec, [i for i, _ in h.terms], terms, c if h.base is None else c + h.base
-    ), True
+    return h.scatter(h.spec, [i for i, _ in h.terms], terms, c if h.base is None else c + h.base), True

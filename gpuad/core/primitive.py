@@ -71,9 +71,7 @@ class Primitive:
             try:
                 return backend.function(self.name)
             except AttributeError:
-                raise NotImplementedError(
-                    f"{self.name} isn't available on the {backend.name} backend"
-                ) from None
+                raise NotImplementedError(f"{self.name} isn't available on the {backend.name} backend") from None
         return functools.partial(forward, backend.functions)
 
     def pull(self, k: int) -> Pull | None:
@@ -88,9 +86,7 @@ class Primitive:
             )
         return self.pulls[k] if self.vjps[k] is not None else None
 
-    def residuals(
-        self, k: int, ans: Any, values: Sequence[Any], traced: Sequence[bool]
-    ) -> tuple[Any, tuple[Any, ...]]:
+    def residuals(self, k: int, ans: Any, values: Sequence[Any], traced: Sequence[bool]) -> tuple[Any, tuple[Any, ...]]:
         """Of ``ans`` and ``values``, what the VJP of argument ``k`` reads.
 
         A traced argument that isn't read is replaced by its ``Spec``, anything else by ``None``.
@@ -98,8 +94,7 @@ class Primitive:
         if self.variadic_vjp is not None:
             keeps = self.reads[0]
             kept = tuple(
-                v if i in keeps or not t else spec_of(v)
-                for i, (v, t) in enumerate(zip(values, traced, strict=True))
+                v if i in keeps or not t else spec_of(v) for i, (v, t) in enumerate(zip(values, traced, strict=True))
             )
         else:
             keeps = self.reads[k]
@@ -109,9 +104,7 @@ class Primitive:
             )
         return (ans if ANS in keeps else None), kept
 
-    def define_vjps(
-        self, vjps: Sequence[Rule | None], *, linear: bool = False, finish: Finish | None = None
-    ) -> None:
+    def define_vjps(self, vjps: Sequence[Rule | None], *, linear: bool = False, finish: Finish | None = None) -> None:
         """State the VJP of every argument. ``linear``: the operation is so in each, the others held.
 
         The rule of a linear argument is given that argument's ``Spec`` instead of its value. ``finish(h,
@@ -120,15 +113,11 @@ class Primitive:
         self.vjps = tuple(vjps)
         self.pulls = tuple(_make_pull(self, k, rule, finish) for k, rule in enumerate(vjps))
         self.reads = tuple(
-            reads(rule, len(self.vjps)) - ({k} if linear else set())
-            if rule is not None
-            else frozenset()
+            reads(rule, len(self.vjps)) - ({k} if linear else set()) if rule is not None else frozenset()
             for k, rule in enumerate(vjps)
         )
 
-    def define_variadic_vjp(
-        self, vjp: Rule, *, linear: bool = False, finish: Finish | None = None
-    ) -> None:
+    def define_variadic_vjp(self, vjp: Rule, *, linear: bool = False, finish: Finish | None = None) -> None:
         """State one VJP for every argument: ``vjp(k, g, ans, *args, **params)`` is that of the k-th."""
         self.variadic_vjp = vjp
         self.pulls = (_make_pull(self, None, vjp, finish),)
@@ -189,7 +178,7 @@ class Unary(Elementwise):
         (self.vjp,) = vjps
         self.keeps_ans, self.keeps_x = (i in self.reads[0] for i in (ANS, 0))
 
-    def __call__(self, x: Any) -> Any:  # type: ignore[override]
+    def __call__(self, x: Any) -> Any:
         if type(x) is Box:
             return x.level.unary(self, x)
         return self.impl[type(x)](x)
@@ -208,11 +197,9 @@ class Binary(Elementwise):
         super().define_vjps(vjps, **how)
         self.vjp_x, self.vjp_y = vjps
         # For each of the two rules: does it read ans, x, y?
-        self.keeps_for_x, self.keeps_for_y = (
-            tuple(i in read for i in (ANS, 0, 1)) for read in self.reads
-        )
+        self.keeps_for_x, self.keeps_for_y = (tuple(i in read for i in (ANS, 0, 1)) for read in self.reads)
 
-    def __call__(self, x: Any, y: Any) -> Any:  # type: ignore[override]
+    def __call__(self, x: Any, y: Any) -> Any:
         kind, other = type(x), type(y)
         if kind is Box:
             return x.level.binary(self, x, y)
@@ -236,11 +223,7 @@ def reads(rule: Rule, nargs: int) -> frozenset[int]:
     """
     everything = frozenset(range(ANS, nargs))
     code = getattr(rule, "__code__", None)
-    if (
-        code is None
-        or code.co_flags & inspect.CO_VARARGS
-        or getattr(rule, "__wrapped__", None) is not None
-    ):
+    if code is None or code.co_flags & inspect.CO_VARARGS or getattr(rule, "__wrapped__", None) is not None:
         return everything
     names = code.co_varnames[1 : code.co_argcount]  # all but g; ans first
     place = {name: i - 1 for i, name in enumerate(names)}

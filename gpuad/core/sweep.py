@@ -19,7 +19,7 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
     """
     unary = UNARY
     table: list[Any] = [None] * tape.new_index()
-    owned = bytearray(len(table))  # which cotangents are buffers of our own, that may be added into
+    owned = [False] * len(table)  # which cotangents are buffers of our own, that may be added into
     for index, seed in seeds.items():
         table[index] = seed
     records = tape.records if last else tape.records.copy()

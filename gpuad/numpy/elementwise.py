@@ -11,15 +11,15 @@ from ..core.box import spec_of
 from ..ops import declare
 from ..ops import elementwise as e
 from .frontend import numpy_function
-from .ufuncs import define, ufuncs
+from .ufuncs import define
 
 #: NumPy's ufuncs under the names of their primitives, and under other names.
 _SAME = (
-    "add subtract multiply divide negative positive reciprocal square sqrt cbrt fmod remainder hypot copysign nextafter "
-    "ldexp exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh "
-    "arcsinh arccosh arctanh deg2rad rad2deg maximum minimum fmax fmin conjugate absolute fabs equal not_equal less "
-    "less_equal greater greater_equal logical_and logical_or logical_xor logical_not isfinite isinf isnan signbit floor ceil "
-    "trunc rint floor_divide heaviside spacing"
+    "add subtract multiply divide negative positive reciprocal square sqrt cbrt fmod remainder hypot copysign "
+    "nextafter ldexp exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan arcsin arccos arctan "
+    "arctan2 sinh cosh tanh arcsinh arccosh arctanh deg2rad rad2deg maximum minimum fmax fmin conjugate absolute "
+    "fabs equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not "
+    "isfinite isinf isnan signbit floor ceil trunc rint floor_divide heaviside spacing"
 ).split()
 _OTHER: dict[str, Callable[..., Any]] = {
     "power": e.power,
@@ -34,8 +34,10 @@ defined = {name: define(name, getattr(e, name)) for name in _SAME} | {
 # radians and degrees are ufuncs of their own in NumPy; the others are further names of the same ufunc.
 defined |= {"radians": define("radians", e.deg2rad), "degrees": define("degrees", e.rad2deg)}
 _ALIASES = {
-    "abs": "absolute", "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh", "atan": "arctan",
-    "atan2": "arctan2", "atanh": "arctanh", "conj": "conjugate", "mod": "remainder", "pow": "power", "true_divide": "divide",
+    "abs": "absolute", "acos": "arccos", "acosh": "arccosh", "asin": "arcsin", "asinh": "arcsinh",
+    "atan": "arctan",
+    "atan2": "arctan2", "atanh": "arctanh", "conj": "conjugate", "mod": "remainder",
+    "pow": "power", "true_divide": "divide",
 }  # fmt: skip
 defined |= {alias: defined[name] for alias, name in _ALIASES.items()}
 
@@ -95,12 +97,8 @@ def nan_to_num(
 ) -> Any:
     limits = np.finfo(spec_of(x).dtype)
     x = e.where(e.isnan(x), nan, x)
-    x = e.where(
-        e.logical_and(e.isinf(x), x > 0), float(limits.max) if posinf is None else posinf, x
-    )
-    return e.where(
-        e.logical_and(e.isinf(x), x < 0), float(limits.min) if neginf is None else neginf, x
-    )
+    x = e.where(e.logical_and(e.isinf(x), x > 0), float(limits.max) if posinf is None else posinf, x)
+    return e.where(e.logical_and(e.isinf(x), x < 0), float(limits.min) if neginf is None else neginf, x)
 
 
 @numpy_function("round")
@@ -115,15 +113,10 @@ def no_options(name: str, **options: Any) -> None:
         if value is not None:
             from ..errors import UnsupportedError
 
-            raise UnsupportedError(
-                f"{name} on a traced array isn't supported with {option}={value!r}"
-            )
+            raise UnsupportedError(f"{name} on a traced array isn't supported with {option}={value!r}")
 
 
 @numpy_function("isclose")
 def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     a, b = e.stop_gradient(a), e.stop_gradient(b)
     return np.isclose(a, b, rtol, atol, equal_nan)
-
-
-__all__ = [name for name in ufuncs and defined]

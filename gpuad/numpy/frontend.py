@@ -96,9 +96,7 @@ def _plain(name: str, *args: Any, **kwargs: Any) -> Any:
 def unsupported(name: str) -> UnsupportedError:
     """The error of a function that has no meaning for traced arrays, with the nearest that have."""
     short = name.rpartition(".")[2]
-    near = difflib.get_close_matches(
-        short, {n.rpartition(".")[2]: None for n in functions}, n=3, cutoff=0.5
-    )
+    near = difflib.get_close_matches(short, {n.rpartition(".")[2]: None for n in functions}, n=3, cutoff=0.5)
     hint = f" Nearest differentiable functions: {', '.join(near)}." if near else ""
     return UnsupportedError(
         f"{name} can't be differentiated by gpuad.{hint} If its result should count as a constant, "

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import current, owner_of_type
+from ..backend import owner_of_type
 from ..core.box import Box
-from ..core.primitive import Primitive, Unary
+from ..core.primitive import Unary
 from ..errors import UnsupportedError
 from ..ops import declare
 from .frontend import functions, plain_backend
@@ -51,7 +51,7 @@ def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     )
 
 
-_METHODS = {
+_METHODS: dict[np.ufunc, dict[str, str]] = {
     np.add: {"reduce": "sum", "accumulate": "cumsum"},
     np.multiply: {"reduce": "prod", "accumulate": "cumprod"},
     np.maximum: {"reduce": "max"},
@@ -69,9 +69,7 @@ _DEFAULTS = {
 
 
 def _is_default(name: str, value: Any) -> bool:
-    return name in _DEFAULTS and (
-        value is _DEFAULTS[name] or (isinstance(value, str) and value == _DEFAULTS[name])
-    )
+    return name in _DEFAULTS and (value is _DEFAULTS[name] or (isinstance(value, str) and value == _DEFAULTS[name]))
 
 
 def define(name: str, primitive: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,17 +90,13 @@ def _unary(name: str, prim: Unary) -> Callable[..., Any]:
     impl = prim.impl
     ufunc = getattr(np, name)
 
-    def function(
-        x: Any, /, out: Any = None, *, where: Any = True, dtype: Any = None, **kwargs: Any
-    ) -> Any:
+    def function(x: Any, /, out: Any = None, *, where: Any = True, dtype: Any = None, **kwargs: Any) -> Any:
         if out is None and where is True and dtype is None and not kwargs:
             if type(x) is Box:
                 return x.level.unary(prim, x)
             if owner_of_type(type(x)) is not None:
                 return impl[type(x)](x)
-        return _with_options(
-            name, ufunc, (x,), {"out": out, "where": where, "dtype": dtype, **kwargs}
-        )
+        return _with_options(name, ufunc, (x,), {"out": out, "where": where, "dtype": dtype, **kwargs})
 
     return function
 

@@ -7,25 +7,26 @@ sum, promotion by a cast, here, once, for all elementwise primitives: their rule
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from ..core.box import Spec, spec_of
 from ..core.primitive import Binary, Primitive, Rule, Unary
+
+P = TypeVar("P", bound=Primitive)
 
 #: Every primitive of the library, by name. The tests go through it and demand samples for each.
 registry: dict[str, Primitive] = {}
 
 
-def _register(prim: Primitive) -> Any:
+def register(prim: P) -> P:
+    """Enter a primitive into ``registry``, and return it."""
     if prim.name in registry:
         raise ValueError(f"two primitives are called {prim.name!r}")
     registry[prim.name] = prim
     return prim
 
 
-def unary(
-    name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, plain: bool = True
-) -> Unary:
+def unary(name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, plain: bool = True) -> Unary:
     """An elementwise primitive of one argument, with its derivative.
 
     ``plain=False`` where a result may have another dtype than a floating-point argument.
@@ -33,42 +34,36 @@ def unary(
     prim = Unary(name, forward)
     prim.plain = plain
     prim.define_vjps([vjp], finish=fit)
-    return _register(prim)  # type: ignore[no-any-return]
+    return register(prim)
 
 
-def binary(
-    name: str, vjp_x: Rule | None, vjp_y: Rule | None, forward: Callable[..., Any] | None = None
-) -> Binary:
+def binary(name: str, vjp_x: Rule | None, vjp_y: Rule | None, forward: Callable[..., Any] | None = None) -> Binary:
     """An elementwise primitive of two arguments, with a derivative for each."""
     prim = Binary(name, forward)
     prim.plain = vjp_x is not None and vjp_y is not None
     prim.define_vjps([vjp_x, vjp_y], finish=fit)
-    return _register(prim)  # type: ignore[no-any-return]
+    return register(prim)
 
 
-def operation(
-    name: str, forward: Callable[..., Any] | None, *vjps: Rule | None, linear: bool = False
-) -> Primitive:
+def operation(name: str, forward: Callable[..., Any] | None, *vjps: Rule | None, linear: bool = False) -> Primitive:
     """Any other primitive. ``linear``: in each argument, the others held (a product is, too)."""
     prim = Primitive(name, forward)
     prim.define_vjps(vjps, linear=linear)
-    return _register(prim)  # type: ignore[no-any-return]
+    return register(prim)
 
 
-def variadic(
-    name: str, forward: Callable[..., Any] | None, vjp: Rule, *, linear: bool = False
-) -> Primitive:
+def variadic(name: str, forward: Callable[..., Any] | None, vjp: Rule, *, linear: bool = False) -> Primitive:
     """A primitive of any number of arrays: ``vjp(k, g, ans, *args, **params)`` is that of the k-th."""
     prim = Primitive(name, forward)
     prim.define_variadic_vjp(vjp, linear=linear)
-    return _register(prim)  # type: ignore[no-any-return]
+    return register(prim)
 
 
 def constant(name: str, forward: Callable[..., Any] | None = None) -> Primitive:
     """A primitive whose results don't vary with its arguments, but for jumps."""
     prim = Primitive(name, forward)
     prim.piecewise_constant = True
-    return _register(prim)  # type: ignore[no-any-return]
+    return register(prim)
 
 
 def shape(x: Any) -> tuple[int, ...]:
@@ -93,32 +88,28 @@ def fit(h: Any, spec: Spec, prim: Primitive | None = None, k: int = 0) -> Any:
 
 def _sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     extra = x.ndim - len(shape)
-    axes = tuple(range(extra)) + tuple(
-        i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1
-    )
+    axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
     # NumPy would sum to float64 for no dtype but integers, and these have no cotangents.
     return xp.reshape(xp.sum(x, axis=axes), shape) if axes else xp.reshape(x, shape)
 
 
 #: Sum ``x`` to ``shape``, from which it can be broadcast: what undoes broadcasting.
-sum_to = operation(
+sum_to: Primitive = operation(
     "sum_to", _sum_to, lambda g, ans, x, *, shape: broadcast_to(g, shape=x.shape), linear=True
 )
 
-broadcast_to = operation(
+broadcast_to: Primitive = operation(
     "broadcast_to",
     lambda xp, x, *, shape: xp.broadcast_to(x, shape),
     lambda g, ans, x, *, shape: sum_to(g, shape=x.shape),
     linear=True,
 )
 
-astype = operation(
+astype: Primitive = operation(
     "astype",
-    lambda xp, x, *, dtype: (
-        xp.asarray(x).astype(dtype)[()] if not hasattr(x, "astype") else x.astype(dtype)
-    ),
+    lambda xp, x, *, dtype: xp.asarray(x).astype(dtype)[()] if not hasattr(x, "astype") else x.astype(dtype),
     lambda g, ans, x, *, dtype: fit(g, x),
     linear=True,
 )
 
-real = unary("real", lambda g, ans, x: g, lambda xp, x: xp.real(x), plain=False)
+real: Unary = unary("real", lambda g, ans, x: g, lambda xp, x: xp.real(x), plain=False)

@@ -11,19 +11,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..core.primitive import Primitive
-from .declare import (
-    _register,
-    astype,
-    binary,
-    constant,
-    fit,
-    operation,
-    real,
-    shape,
-    spec_of,
-    unary,
-)
+from ..core.box import spec_of
+from ..core.primitive import Binary, Primitive, Unary
+from .declare import astype, binary, constant, fit, operation, real, register, unary
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 PI = math.pi
@@ -62,7 +52,7 @@ def _where() -> Primitive:
         [None, lambda g, ans, c, x, y: where(c, g, 0.0), lambda g, ans, c, x, y: where(c, 0.0, g)],
         finish=fit,
     )
-    return _register(prim)  # type: ignore[no-any-return]
+    return register(prim)
 
 
 where = _where()
@@ -73,52 +63,50 @@ def _share(g: Any, mine: Any, other: Any, chosen: Any) -> Any:
     return where(mine == other, 0.5 * g, where(chosen, g, 0.0))
 
 
-maximum = binary(
+maximum: Binary = binary(
     "maximum",
     lambda g, ans, x, y: _share(g, x, y, x > y),
     lambda g, ans, x, y: _share(g, y, x, y > x),
 )
-minimum = binary(
+minimum: Binary = binary(
     "minimum",
     lambda g, ans, x, y: _share(g, x, y, x < y),
     lambda g, ans, x, y: _share(g, y, x, y < x),
 )
-fmax = binary(
+fmax: Binary = binary(
     "fmax",
     lambda g, ans, x, y: _share(g, x, y, logical_or(x > y, isnan(y))),
     lambda g, ans, x, y: _share(g, y, x, logical_or(y > x, isnan(x))),
 )
-fmin = binary(
+fmin: Binary = binary(
     "fmin",
     lambda g, ans, x, y: _share(g, x, y, logical_or(x < y, isnan(y))),
     lambda g, ans, x, y: _share(g, y, x, logical_or(y < x, isnan(x))),
 )
 
 # -- arithmetic -----------------------------------------------------------------------------------
-add = binary("add", lambda g, ans, x, y: g, lambda g, ans, x, y: g)
-subtract = binary("subtract", lambda g, ans, x, y: g, lambda g, ans, x, y: -g)
-multiply = binary("multiply", lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x)
-divide = binary("divide", lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y)
-negative = unary("negative", lambda g, ans, x: -g)
-positive = unary("positive", lambda g, ans, x: g)
-reciprocal = unary("reciprocal", lambda g, ans, x: -g * ans * ans)
-square = unary("square", lambda g, ans, x: 2.0 * g * x)
-sqrt = unary("sqrt", lambda g, ans, x: 0.5 * g / ans)
-cbrt = unary("cbrt", lambda g, ans, x: g / (3.0 * ans * ans))
-fmod = binary("fmod", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * trunc(x / y))
-remainder = binary(
-    "remainder", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * floor_divide(x, y)
-)
-hypot = binary(
+add: Binary = binary("add", lambda g, ans, x, y: g, lambda g, ans, x, y: g)
+subtract: Binary = binary("subtract", lambda g, ans, x, y: g, lambda g, ans, x, y: -g)
+multiply: Binary = binary("multiply", lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x)
+divide: Binary = binary("divide", lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y)
+negative: Unary = unary("negative", lambda g, ans, x: -g)
+positive: Unary = unary("positive", lambda g, ans, x: g)
+reciprocal: Unary = unary("reciprocal", lambda g, ans, x: -g * ans * ans)
+square: Unary = unary("square", lambda g, ans, x: 2.0 * g * x)
+sqrt: Unary = unary("sqrt", lambda g, ans, x: 0.5 * g / ans)
+cbrt: Unary = unary("cbrt", lambda g, ans, x: g / (3.0 * ans * ans))
+fmod: Binary = binary("fmod", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * trunc(x / y))
+remainder: Binary = binary("remainder", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * floor_divide(x, y))
+hypot: Binary = binary(
     "hypot",
     lambda g, ans, x, y: g * x / where(ans == 0, 1.0, ans),
     lambda g, ans, x, y: g * y / where(ans == 0, 1.0, ans),
 )
-copysign = binary("copysign", lambda g, ans, x, y: where(signbit(x) == signbit(y), g, -g), None)
-nextafter = binary("nextafter", lambda g, ans, x, y: g, None)
-ldexp = binary("ldexp", lambda g, ans, x, y: ldexp(g, y), None)
+copysign: Binary = binary("copysign", lambda g, ans, x, y: where(signbit(x) == signbit(y), g, -g), None)
+nextafter: Binary = binary("nextafter", lambda g, ans, x, y: g, None)
+ldexp: Binary = binary("ldexp", lambda g, ans, x, y: ldexp(g, y), None)
 
-_power = binary(
+_power: Binary = binary(
     "power",
     lambda g, ans, x, y: g * y * _power(x, where(y == 0, 1.0, y - 1.0)),
     lambda g, ans, x, y: g * ans * log(where(x == 0, 1.0, x)),
@@ -138,7 +126,7 @@ def power(x: Any, y: Any) -> Any:
     return _power(x, y)
 
 
-_power_of_number = operation(
+_power_of_number: Primitive = operation(
     "power_of_number",
     lambda xp, x, *, exponent: x**exponent,
     lambda g, ans, x, *, exponent: g * exponent * power(x, exponent - 1.0) if exponent else g * 0.0,
@@ -147,12 +135,7 @@ _power_of_number = operation(
 
 def float_power(x: Any, y: Any) -> Any:
     """``power`` in float64 (complex128) at least."""
-    return power(
-        *(
-            astype(v, dtype="complex128" if spec_of(v).dtype.kind == "c" else "float64")
-            for v in (x, y)
-        )
-    )
+    return power(*(astype(v, dtype="complex128" if spec_of(v).dtype.kind == "c" else "float64") for v in (x, y)))
 
 
 def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
@@ -165,13 +148,13 @@ def modf(x: Any) -> tuple[Any, Any]:
 
 
 # -- exponentials and logarithms ------------------------------------------------------------------
-exp = unary("exp", lambda g, ans, x: g * ans)
-exp2 = unary("exp2", lambda g, ans, x: g * ans * LN2)
-expm1 = unary("expm1", lambda g, ans, x: g * (ans + 1.0))
-log = unary("log", lambda g, ans, x: g / x)
-log2 = unary("log2", lambda g, ans, x: g / (x * LN2))
-log10 = unary("log10", lambda g, ans, x: g / (x * LN10))
-log1p = unary("log1p", lambda g, ans, x: g / (x + 1.0))
+exp: Unary = unary("exp", lambda g, ans, x: g * ans)
+exp2: Unary = unary("exp2", lambda g, ans, x: g * ans * LN2)
+expm1: Unary = unary("expm1", lambda g, ans, x: g * (ans + 1.0))
+log: Unary = unary("log", lambda g, ans, x: g / x)
+log2: Unary = unary("log2", lambda g, ans, x: g / (x * LN2))
+log10: Unary = unary("log10", lambda g, ans, x: g / (x * LN10))
+log1p: Unary = unary("log1p", lambda g, ans, x: g / (x + 1.0))
 
 
 def _softened(x: Any, ans: Any) -> Any:
@@ -179,37 +162,37 @@ def _softened(x: Any, ans: Any) -> Any:
     return x - where(ans == -math.inf, 0.0, ans)
 
 
-logaddexp = binary(
+logaddexp: Binary = binary(
     "logaddexp",
     lambda g, ans, x, y: g * exp(_softened(x, ans)),
     lambda g, ans, x, y: g * exp(_softened(y, ans)),
 )
-logaddexp2 = binary(
+logaddexp2: Binary = binary(
     "logaddexp2",
     lambda g, ans, x, y: g * exp2(_softened(x, ans)),
     lambda g, ans, x, y: g * exp2(_softened(y, ans)),
 )
 
 # -- trigonometric and hyperbolic -----------------------------------------------------------------
-sin = unary("sin", lambda g, ans, x: g * cos(x))
-cos = unary("cos", lambda g, ans, x: -g * sin(x))
-tan = unary("tan", lambda g, ans, x: g + g * ans * ans)
-arcsin = unary("arcsin", lambda g, ans, x: g / sqrt(1.0 - x * x))
-arccos = unary("arccos", lambda g, ans, x: -g / sqrt(1.0 - x * x))
-arctan = unary("arctan", lambda g, ans, x: g / (1.0 + x * x))
-arctan2 = binary(
+sin: Unary = unary("sin", lambda g, ans, x: g * cos(x))
+cos: Unary = unary("cos", lambda g, ans, x: -g * sin(x))
+tan: Unary = unary("tan", lambda g, ans, x: g + g * ans * ans)
+arcsin: Unary = unary("arcsin", lambda g, ans, x: g / sqrt(1.0 - x * x))
+arccos: Unary = unary("arccos", lambda g, ans, x: -g / sqrt(1.0 - x * x))
+arctan: Unary = unary("arctan", lambda g, ans, x: g / (1.0 + x * x))
+arctan2: Binary = binary(
     "arctan2",
     lambda g, ans, y, x: g * x / (x * x + y * y),
     lambda g, ans, y, x: -g * y / (x * x + y * y),
 )
-sinh = unary("sinh", lambda g, ans, x: g * cosh(x))
-cosh = unary("cosh", lambda g, ans, x: g * sinh(x))
-tanh = unary("tanh", lambda g, ans, x: g - g * ans * ans)
-arcsinh = unary("arcsinh", lambda g, ans, x: g / sqrt(x * x + 1.0))
-arccosh = unary("arccosh", lambda g, ans, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)))
-arctanh = unary("arctanh", lambda g, ans, x: g / (1.0 - x * x))
-deg2rad = unary("deg2rad", lambda g, ans, x: g * (PI / 180.0))
-rad2deg = unary("rad2deg", lambda g, ans, x: g * (180.0 / PI))
+sinh: Unary = unary("sinh", lambda g, ans, x: g * cosh(x))
+cosh: Unary = unary("cosh", lambda g, ans, x: g * sinh(x))
+tanh: Unary = unary("tanh", lambda g, ans, x: g - g * ans * ans)
+arcsinh: Unary = unary("arcsinh", lambda g, ans, x: g / sqrt(x * x + 1.0))
+arccosh: Unary = unary("arccosh", lambda g, ans, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)))
+arctanh: Unary = unary("arctanh", lambda g, ans, x: g / (1.0 - x * x))
+deg2rad: Unary = unary("deg2rad", lambda g, ans, x: g * (PI / 180.0))
+rad2deg: Unary = unary("rad2deg", lambda g, ans, x: g * (180.0 / PI))
 
 
 def _sinc_slope(x: Any, ans: Any) -> Any:
@@ -220,11 +203,11 @@ def _sinc_slope(x: Any, ans: Any) -> Any:
     return where(near, series, (cos(PI * x) - ans) / where(near, 1.0, x))
 
 
-sinc = unary("sinc", lambda g, ans, x: g * _sinc_slope(x, sinc(x)))
+sinc: Unary = unary("sinc", lambda g, ans, x: g * _sinc_slope(x, ans))
 
 # -- complex numbers ------------------------------------------------------------------------------
-conjugate = unary("conjugate", lambda g, ans, x: conjugate(g))
-imag = unary(
+conjugate: Unary = unary("conjugate", lambda g, ans, x: conjugate(g))
+imag: Unary = unary(
     "imag",
     lambda g, ans, x: g * -1j if x.dtype.kind == "c" else g * 0.0,
     lambda xp, x: xp.imag(x),
@@ -238,8 +221,8 @@ def _abs_vjp(g: Any, ans: Any, x: Any) -> Any:
     return g * (conjugate(x) / where(ans == 0, 1.0, ans))
 
 
-absolute = unary("absolute", _abs_vjp, plain=False)
-fabs = unary("fabs", lambda g, ans, x: g * _sign(x))
+absolute: Unary = unary("absolute", _abs_vjp, plain=False)
+fabs: Unary = unary("fabs", lambda g, ans, x: g * _sign(x))
 
 
 def sign(x: Any) -> Any:

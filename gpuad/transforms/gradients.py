@@ -11,7 +11,7 @@ import numpy as np
 from ..backend import backend_of, owner_of_type, recycle
 from ..core.box import Box, Spec, innermost, spec_of
 from ..core.cotangent import add
-from ..core.pytree import children, leaves, rebuild, tree_map
+from ..core.pytree import children, leaves, tree_map
 from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..errors import NotDifferentiableError
@@ -146,15 +146,11 @@ def ones_like(x: Any) -> Any:
 
 def check_input(leaf: Any, where: str, name: str) -> Spec:
     """The spec of a differentiable input; an error that says where it is and what is wrong, for any other."""
-    if (
-        type(leaf) is not Box
-        and not isinstance(leaf, _NUMBERS)
-        and owner_of_type(type(leaf)) is None
-    ):
+    if type(leaf) is not Box and not isinstance(leaf, _NUMBERS) and owner_of_type(type(leaf)) is None:
         if isinstance(leaf, int):
             raise NotDifferentiableError(
-                f"{name}: {where} is {leaf!r}, an {type(leaf).__name__}; derivatives are with respect to floating-point "
-                f"numbers: pass {float(leaf)!r}"
+                f"{name}: {where} is {leaf!r}, an {type(leaf).__name__}; derivatives are with respect to "
+                f"floating-point numbers: pass {float(leaf)!r}"
             )
         raise NotDifferentiableError(
             f"{name}: {where} is {_describe(leaf)}, not an array or a floating-point number. "
@@ -192,11 +188,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     trace = _Trace(f, primals, range(len(primals)), has_aux, "vjp")
     value = trace.value()
     for path, leaf in leaves(value):
-        if (
-            type(leaf) is not Box
-            and not isinstance(leaf, (*_NUMBERS, int))
-            and owner_of_type(type(leaf)) is None
-        ):
+        if type(leaf) is not Box and not isinstance(leaf, (*_NUMBERS, int)) and owner_of_type(type(leaf)) is None:
             raise NotDifferentiableError(
                 f"vjp: the function returned {_describe(leaf)} at output{path}, which is not an array"
             )
@@ -229,11 +221,7 @@ def _matching(cotangent: Any, value: Any) -> list[Any]:
                 )
             from ..ops.declare import astype
 
-            c = (
-                astype(c, dtype=spec.dtype)
-                if type(c) not in (int, float, complex, bool)
-                else spec.dtype.type(c)
-            )
+            c = astype(c, dtype=spec.dtype) if type(c) not in (int, float, complex, bool) else spec.dtype.type(c)
         checked.append(c)
     return checked
 
@@ -264,9 +252,7 @@ def value_and_grad(
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         numbers = [_positive(i, len(args)) for i in chosen]
-        trace = _Trace(
-            functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad"
-        )
+        trace = _Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad")
         seed = _seed(trace.result)
         value = trace.value()
         gradients = trace.pull([seed], last=True)
@@ -276,9 +262,7 @@ def value_and_grad(
     return value_and_gradient
 
 
-def grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
-) -> Callable[..., Any]:
+def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
     """A function that returns the gradient of ``f``; see ``value_and_grad``.
 
     With ``has_aux`` it returns ``(gradient, aux)``.
@@ -331,16 +315,14 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
 
 def _check_function(f: Any, name: str) -> None:
     if not callable(f):
-        raise TypeError(
-            f"{name}: expected a function, got {_describe(f)}; write {name}(f)(x), not {name}(f(x))"
-        )
+        raise TypeError(f"{name}: expected a function, got {_describe(f)}; write {name}(f)(x), not {name}(f(x))")
 
 
 def _positive(argnum: int, count: int) -> int:
     if not -count <= argnum < count:
         raise TypeError(
-            f"grad: argnums={argnum}, but the function was called with {count} positional argument{'s' * (count != 1)}; "
-            "an argument to differentiate must be positional"
+            f"grad: argnums={argnum}, but the function was called with {count} positional "
+            f"argument{'s' * (count != 1)}; an argument to differentiate must be positional"
         )
     return argnum % count
 
@@ -348,18 +330,10 @@ def _positive(argnum: int, count: int) -> int:
 def _seed(result: Any) -> Any:
     """The error signal of the output, v̄ₙ = 1; an error if the output has no gradient."""
     if children(result) is not None or (
-        type(result) is not Box
-        and not isinstance(result, (*_NUMBERS, int))
-        and owner_of_type(type(result)) is None
+        type(result) is not Box and not isinstance(result, (*_NUMBERS, int)) and owner_of_type(type(result)) is None
     ):
-        hint = (
-            "; with a second result, say has_aux=True"
-            if isinstance(result, tuple) and len(result) == 2
-            else ""
-        )
-        raise NotDifferentiableError(
-            f"grad: the function must return a real scalar, got {_describe(result)}{hint}"
-        )
+        hint = "; with a second result, say has_aux=True" if isinstance(result, tuple) and len(result) == 2 else ""
+        raise NotDifferentiableError(f"grad: the function must return a real scalar, got {_describe(result)}{hint}")
     spec = spec_of(result)
     if spec.shape != ():
         raise NotDifferentiableError(

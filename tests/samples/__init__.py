@@ -42,9 +42,7 @@ def sample(
     """A sample of the primitives named in ``primitives`` (separated by spaces)."""
     names = tuple(primitives.split())
     what = ",".join("x".join(map(str, s)) or "0d" for s in shapes)
-    return Sample(
-        names, f"{label or names[0]}[{what}]", f, shapes, low, high, distinct, complex, order
-    )
+    return Sample(names, f"{label or names[0]}[{what}]", f, shapes, low, high, distinct, complex, order)
 
 
 def all_samples() -> list[Sample]:

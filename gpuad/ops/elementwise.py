@@ -39,7 +39,6 @@ trunc = constant("trunc")
 rint = constant("rint")
 floor_divide = constant("floor_divide")
 heaviside = constant("heaviside")
-spacing = constant("spacing")
 _sign = constant("sign")
 #: The value alone: no transformation sees where it comes from.
 stop_gradient = constant("stop_gradient", lambda xp, x: x)
@@ -209,7 +208,7 @@ sinc: Unary = unary("sinc", lambda g, ans, x: g * _sinc_slope(x, ans))
 conjugate: Unary = unary("conjugate", lambda g, ans, x: conjugate(g))
 imag: Unary = unary(
     "imag",
-    lambda g, ans, x: g * -1j if x.dtype.kind == "c" else g * 0.0,
+    lambda g, ans, x: g * -1j if spec_of(x).dtype.kind == "c" else g * 0.0,
     lambda xp, x: xp.imag(x),
     plain=False,
 )

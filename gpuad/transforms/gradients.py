@@ -251,7 +251,7 @@ def value_and_grad(
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        numbers = [_positive(i, len(args)) for i in chosen]
+        numbers = _positive(chosen, len(args))
         trace = _Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad")
         seed = _seed(trace.result)
         value = trace.value()
@@ -299,7 +299,7 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
 
     @functools.wraps(f)
     def derivative(*args: Any, **kwargs: Any) -> Any:
-        numbers = [_positive(i, len(args)) for i in chosen]
+        numbers = _positive(chosen, len(args))
         trace = _Trace(
             functools.partial(f, **kwargs) if kwargs else f,
             args,
@@ -318,13 +318,18 @@ def _check_function(f: Any, name: str) -> None:
         raise TypeError(f"{name}: expected a function, got {_describe(f)}; write {name}(f)(x), not {name}(f(x))")
 
 
-def _positive(argnum: int, count: int) -> int:
-    if not -count <= argnum < count:
-        raise TypeError(
-            f"grad: argnums={argnum}, but the function was called with {count} positional "
-            f"argument{'s' * (count != 1)}; an argument to differentiate must be positional"
-        )
-    return argnum % count
+def _positive(argnums: Sequence[int], count: int) -> list[int]:
+    """``argnums`` counted from the front, each once and each among the ``count`` positional arguments."""
+    for i in argnums:
+        if not -count <= i < count:
+            raise TypeError(
+                f"grad: argnums={i}, but the function was called with {count} positional argument{'s' * (count != 1)}; "
+                "an argument to differentiate must be positional"
+            )
+    numbers = [i % count for i in argnums]
+    if len(set(numbers)) < len(numbers):
+        raise TypeError(f"grad: argnums={tuple(argnums)} names an argument more than once")
+    return numbers
 
 
 def _seed(result: Any) -> Any:

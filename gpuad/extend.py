@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .core.box import Box, Spec, spec_of
-from .core.primitive import Elementwise, Primitive
+from .core.primitive import Elementwise, Primitive, unstated
 from .errors import RuleError, UnsupportedError
 from .ops.declare import astype, fit, real
 
@@ -77,7 +77,7 @@ def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] 
     stated = dict(enumerate(prim.vjps)) | dict(zip(numbers, rules, strict=True))
     count = max(stated, default=-1) + 1
     prim.define_vjps(
-        [stated.get(k) for k in range(count)],
+        [stated.get(k, unstated) for k in range(count)],
         finish=fit if isinstance(prim, Elementwise) else _check,
     )
 

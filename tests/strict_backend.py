@@ -94,7 +94,11 @@ class DeviceArray:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index):
-        return _wrap(self._host[_index(index)])
+        index = _index(index)
+        found = self._host[index]
+        if isinstance(found, np.generic):  # a device gives a view here, too
+            found = self._host[(*index, ...) if type(index) is tuple else (index, ...)]
+        return _wrap(found)
 
     def __setitem__(self, index, value):
         self._host[_index(index)] = _unwrap(value)

@@ -6,6 +6,7 @@ are installed by ``gpuad.array_methods``, once the primitives that they call exi
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 class Spec:
     """Shape and dtype of an array. Equal specs are one object, so they are compared with ``is``."""
 
-    __slots__ = ("dtype", "numbers", "shape")
+    __slots__ = ("dtype", "item", "numbers", "shape", "size")
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    size: int
     numbers: dict[float, np.ndarray[Any, Any]]
+    #: The spec of ``x[i]`` for an integer, once that was needed.
+    item: Spec | None
 
     def number(self, y: float) -> Any:
         """A Python number as a 0-d NumPy array of this dtype.
@@ -40,13 +44,6 @@ class Spec:
     def ndim(self) -> int:
         return len(self.shape)
 
-    @property
-    def size(self) -> int:
-        n = 1
-        for length in self.shape:
-            n *= length
-        return n
-
     def __repr__(self) -> str:
         return f"{self.dtype}{list(self.shape)}"
 
@@ -61,7 +58,8 @@ def make_spec(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Spec:
     found = _specs.get((shape, dtype))
     if found is None:
         found = Spec()
-        found.shape, found.dtype, found.numbers = shape, dtype, {}
+        found.shape, found.dtype, found.size = shape, dtype, math.prod(shape)
+        found.numbers, found.item = {}, None
         if len(_specs) >= _SPECS_KEPT:
             _specs.clear()  # specs that are still in use merely cease to be identical to new ones
         found = _specs.setdefault((shape, dtype), found)

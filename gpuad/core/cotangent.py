@@ -6,8 +6,7 @@ which touches a few entries of ``x``, and that of one among several results of a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from .box import Box, Spec
 
@@ -23,42 +22,46 @@ class Lazy:
 
 
 class Indexed(Lazy):
-    """Zeros of shape and dtype ``spec``, with ``g`` added at ``index`` for every term (index, g).
+    """Zeros of shape and dtype ``spec``, with ``gs[k]`` added at ``indices[k]`` for every k.
 
     Terms are only collected, so that n reads of single entries cost O(n) in all. When more numbers wait
     than the array has entries they are added up, so that memory stays within twice the array.
-    ``scatter(spec, indices, gs, base)`` adds terms up: to zeros, or into ``base``.
     """
 
-    __slots__ = ("base", "scatter", "size", "spec", "terms", "waiting")
+    __slots__ = ("base", "gs", "indices", "spec", "waiting")
+    #: ``scatter(spec, indices, gs, base)`` adds terms up: to zeros, or into ``base``. ``ops.index`` gives it.
+    scatter: ClassVar[Any]
 
-    def __init__(self, spec: Spec, index: Any, g: Any, count: int, scatter: Callable[..., Any]) -> None:
+    def __init__(self, g: Any, spec: Spec, index: Any, count: int) -> None:
+        # The arguments come in the order in which the tape records them: this is the rule of x[index].
         self.spec = spec
-        self.size = spec.size
-        self.scatter = scatter
-        self.base: Any = None  # an array of our own, or None
-        self.terms = [(index, g)]
+        self.indices = [index]
+        self.gs = [g]
         self.waiting = count
+        self.base: Any = None  # an array of our own, or None
 
-    def add_term(self, other: Indexed) -> None:
+    def add_terms(self, other: Indexed) -> None:
         if other.base is not None:
             self.base = other.base if self.base is None else self.base + other.base
-        self.terms += other.terms
+        self.indices += other.indices
+        self.gs += other.gs
         self.waiting += other.waiting
-        if self.waiting > self.size:
+        if self.waiting > self.spec.size and len(self.gs) > _FEW:
             self.base = self.dense()
-            self.terms, self.waiting = [], 0
+            self.indices, self.gs, self.waiting = [], [], 0
 
     def dense(self) -> Any:
-        if not self.terms:
-            return self.base
-        return self.scatter(self.spec, [i for i, _ in self.terms], [g for _, g in self.terms], self.base)
+        return self.scatter(self.spec, self.indices, self.gs, self.base) if self.gs else self.base
+
+
+#: So many terms may wait, whatever they hold: to add them up one by one would take long.
+_FEW = 16
 
 
 class Parts(Lazy):
     """Cotangents of the results of one operation, by number; those that nobody used are zero."""
 
-    __slots__ = ("parts", "specs", "zeros")
+    __slots__ = ("parts", "specs")
 
     def __init__(self, k: int, g: Any, specs: tuple[Spec, ...]) -> None:
         self.parts = {k: g}
@@ -99,15 +102,10 @@ def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
         c.add_parts(h)
         return c, True
     if type(c) is Indexed and type(h) is Indexed:
-        if not owned:  # the first sum makes a cotangent of our own, that later ones can grow
-            mine = Indexed(c.spec, None, None, 0, c.scatter)
-            mine.base, mine.terms, mine.waiting = c.base, list(c.terms), c.waiting
-            c = mine
-        c.add_term(h)
+        c.add_terms(h)  # in place: the rule that made it made it for us
         return c, True
     if type(c) is Indexed:
         c, h, owned = h, c, False
-    terms = [g for _, g in h.terms]
-    if not owned or type(c) is Box or any(type(g) is Box for g in terms):
+    if not owned or type(c) is Box or any(type(g) is Box for g in h.gs):
         return add(c, h.dense(), False)
-    return h.scatter(h.spec, [i for i, _ in h.terms], terms, c if h.base is None else c + h.base), True
+    return h.scatter(h.spec, h.indices, h.gs, c if h.base is None else c + h.base), True

@@ -40,6 +40,8 @@ class Primitive:
         self.forward = forward
         #: Whether results are constant as far as derivatives go (comparisons, ``argmax``, ``floor``).
         self.piecewise_constant = False
+        #: How many multiply-adds a call does, from the specs: ``multiply_adds(ans, *args, **params)``.
+        self.multiply_adds: Callable[..., int] | None = None
         #: One VJP per positional argument, ``rule(g, ans, *args, **params)``.
         self.vjps: tuple[Rule | None, ...] = ()
         #: One VJP for all arguments of an operation that takes any number of them.
@@ -78,7 +80,7 @@ class Primitive:
         """What undoes argument ``k``; ``None`` if nothing does. ``MissingRuleError`` if that was never stated."""
         if self.variadic_vjp is not None:
             return self.pulls[0]
-        if k >= len(self.vjps):
+        if k >= len(self.vjps) or self.vjps[k] is unstated:
             raise MissingRuleError(
                 f"{self.name} has no derivative rule for argument {k}, which is being differentiated. State one with "
                 f"gpuad.defvjp({self.name}, lambda g, ans, *args: ...), or None there if it has no derivative; "
@@ -93,6 +95,8 @@ class Primitive:
         """
         if self.variadic_vjp is not None:
             keeps = self.reads[0]
+            if not self.rule_takes_args:
+                return (ans if ANS in keeps else None), ()
             kept = tuple(
                 v if i in keeps or not t else spec_of(v) for i, (v, t) in enumerate(zip(values, traced, strict=True))
             )
@@ -118,13 +122,28 @@ class Primitive:
         )
 
     def define_variadic_vjp(self, vjp: Rule, *, linear: bool = False, finish: Finish | None = None) -> None:
-        """State one VJP for every argument: ``vjp(k, g, ans, *args, **params)`` is that of the k-th."""
+        """State one VJP for every argument: ``vjp(k, g, ans, *args, **params)`` is that of the k-th.
+
+        A rule without ``*args`` is given none. That of an operation whose arguments may be thousands must
+        be such, for its cost is that of one argument then.
+        """
         self.variadic_vjp = vjp
+        self.rule_takes_args = _takes_any_number(vjp)
         self.pulls = (_make_pull(self, None, vjp, finish),)
         self.reads = (frozenset() if linear else frozenset(range(ANS, 1 << 10)),)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
+
+
+def _takes_any_number(rule: Rule) -> bool:
+    code = getattr(rule, "__code__", None)
+    return code is None or bool(code.co_flags & inspect.CO_VARARGS)
+
+
+def unstated(*args: Any, **params: Any) -> Any:
+    """Stands among the rules of a primitive for one that was never stated."""
+    raise AssertionError("the rule of an argument that has none was called")
 
 
 def _make_pull(prim: Primitive, k: int | None, rule: Rule | None, finish: Finish | None) -> Pull:

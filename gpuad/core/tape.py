@@ -18,8 +18,8 @@ from numpy import ndarray
 
 from ..backend.recycle import recyclable
 from ..errors import LeakedTracerError
-from .box import Box, Spec, spec_of
-from .cotangent import Parts
+from .box import Box, Spec, make_spec, spec_of
+from .cotangent import Indexed, Parts
 from .level import Level
 from .primitive import Binary, Primitive, Unary
 
@@ -89,8 +89,28 @@ class Tape(Level):
             boxes.append(self.box(a, place, spec))
         return tuple(boxes)
 
-    # The two short ways spell out what `box` and `process` do: they are what a program of small arrays
+    # The three short ways spell out what `box` and `process` do: they are what a program of small arrays
     # spends its time on.
+    def part(self, prim: Primitive, x: Box, key: Any) -> Any:
+        value, whole = x.value, x.spec
+        ans = value[key]
+        if type(key) is int:
+            spec = whole.item
+            if spec is None:
+                spec = whole.item = make_spec(whole.shape[1:], whole.dtype)
+        else:
+            spec = spec_of(ans)
+        if type(value) is not ndarray:
+            ans = recyclable(ans)
+        index = self.new_index()
+        self.append((Indexed, index, x.index, whole, key, spec.size))
+        box = _new(Box)
+        box.value = ans
+        box.level = self
+        box.index = index
+        box.spec = spec
+        return box
+
     def unary(self, prim: Unary, x: Box) -> Any:  # type: ignore[override]
         if not prim.plain:
             return self.process(prim, (x,), {})

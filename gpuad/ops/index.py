@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from ..backend import backend_of, owner_of_type
-from ..core.box import Box, Spec, spec_of
+from ..core.box import Box, Spec, innermost, spec_of
 from ..core.cotangent import Indexed
-from .declare import operation, shape, variadic
+from .declare import operation, variadic
+
+# -- what an index is made of -----------------------------------------------------------------------
+_SLICING = frozenset({int, slice, type(None), type(Ellipsis)})
 
 
 class _Array:
@@ -20,73 +27,142 @@ class _Array:
 ARRAY = _Array()
 
 
-def _split(index: Any) -> tuple[Any, tuple[Any, ...]]:
-    """An index as a key without arrays, and the arrays."""
-    if type(index) is tuple:
-        arrays = tuple(i for i in index if _is_array(i))
-        return (tuple(ARRAY if _is_array(i) else i for i in index), arrays) if arrays else (index, ())
-    return (ARRAY, (index,)) if _is_array(index) else (index, ())
+class Arrays:
+    """An index that isn't all slicing: a key with gaps, and the arrays that fill them."""
 
+    __slots__ = ("arrays", "key")
 
-def _is_array(i: Any) -> bool:
-    if isinstance(i, Box):
-        raise IndexError(f"an index must be of integers or booleans, got a traced array of {i.spec}; it has no derivative: "
-                         "index with gpuad.stop_gradient(i).astype(int)")
-    return isinstance(i, list) or (owner_of_type(type(i)) is not None and getattr(i, "ndim", 0) > 0)
+    def __init__(self, key: tuple[Any, ...], arrays: tuple[Any, ...]) -> None:
+        self.key = key
+        self.arrays = arrays
 
+    def whole(self) -> tuple[Any, ...]:
+        rest = iter(self.arrays)
+        return tuple(next(rest) if i is ARRAY else i for i in self.key)
 
-def _join(key: Any, arrays: tuple[Any, ...]) -> Any:
-    if not arrays:
-        return key
-    if key is ARRAY:
-        return arrays[0]
-    rest = iter(arrays)
-    return tuple(next(rest) if i is ARRAY else i for i in key)
+    def may_repeat(self) -> bool:
+        """Whether an entry can be named twice. Masks name each once, and so do integers of shape ()."""
+        return any(a.dtype != bool and a.ndim for a in self.arrays)
 
 
 def getitem(x: Any, index: Any) -> Any:
     """``x[index]``, with any index of NumPy's."""
-    key, arrays = _split(index)
-    return _getitem(x, *arrays, key=key)
+    kind = type(index)
+    if kind in _SLICING or (kind is tuple and _SLICING.issuperset(map(type, index))):
+        if type(x) is Box and x.spec.shape:
+            return x.level.part(part, x, index)
+        return part(x, key=index)
+    if kind is not tuple:
+        simple = _one_index(x, index)
+        if type(simple) is int:
+            return getitem(x, simple)
+        index = (simple,)
+    else:
+        index = tuple(_one_index(x, i) for i in index)
+        if _SLICING.issuperset(map(type, index)):
+            return getitem(x, index)
+    arrays = tuple(i for i in index if _is_array(i))
+    return gather(x, *arrays, key=tuple(ARRAY if _is_array(i) else i for i in index))
 
 
-def _getitem_vjp(k: int, g: Any, ans: Any, x: Any, *arrays: Any, key: Any) -> Any:
-    return Indexed(spec_of(x), (key, arrays), g, spec_of(g).size, _scatter)
+def _is_array(i: Any) -> bool:
+    return type(i) is Box or (owner_of_type(type(i)) is not None and not isinstance(i, np.generic))
 
 
-_getitem = variadic("getitem", lambda xp, x, *arrays, key: x[_join(key, arrays)], _getitem_vjp, linear=True)
+def _one_index(x: Any, i: Any) -> Any:
+    """One entry of an index as an int, a slice, ``None``, ``...``, a bool or an array; others as they are."""
+    if type(i) in _SLICING or type(i) is bool:
+        return i
+    if _is_array(i):
+        if type(i) is Box and i.spec.dtype.kind not in "biu":
+            _refuse_traced([i])
+        host_number = isinstance(i, np.ndarray) and i.ndim == 0
+        return i.item() if host_number and i.dtype.kind in "biu" else i
+    if isinstance(i, np.bool_):
+        return bool(i)
+    if isinstance(i, (list, tuple, range)):
+        _refuse_traced(i)
+        return backend_of((innermost(x),)).asarray(i, None if len(i) else np.intp)
+    try:
+        return operator.index(i)
+    except TypeError:
+        return i  # NumPy says what is wrong with it
+
+
+def _refuse_traced(entries: Iterable[Any]) -> None:
+    for i in entries:
+        if type(i) is Box:
+            raise IndexError(
+                f"an index must be of integers or booleans, got a traced array of {i.spec}; it has no derivative: "
+                "index with gpuad.stop_gradient(i).astype(int)"
+            )
+        if isinstance(i, (list, tuple)):
+            _refuse_traced(i)
+
+
+# -- reading and adding -------------------------------------------------------------------------------
+def _part(xp: Any, x: Any, *, key: Any) -> Any:
+    return (x if hasattr(x, "shape") else xp.asarray(x))[key]
+
+
+#: ``x[key]`` for a key of integers, slices, ``None`` and ``...``: a view.
+part = operation(
+    "part",
+    _part,
+    lambda g, ans, x, *, key: Indexed(g, x, key, spec_of(g).size),
+    linear=True,
+)
+#: ``x[key]`` with ``arrays`` (and booleans) in the key: a copy.
+gather = variadic(
+    "gather",
+    lambda xp, x, *arrays, key: _part(xp, x, key=Arrays(key, arrays).whole()),
+    lambda k, g, ans, x, *arrays, key: Indexed(g, spec_of(x), Arrays(key, arrays), spec_of(g).size),
+    linear=True,
+)
 
 
 def _scatter(spec: Spec, indices: list[Any], gs: list[Any], base: Any) -> Any:
     """The terms added up: into ``base``, which the caller owns, or into zeros."""
-    if type(base) is Box or any(type(g) is Box for g in gs):
+    if base is None or type(base) is Box or any(type(g) is Box for g in gs):
         total = scatter_add(*gs, indices=tuple(indices), spec=spec)
         return total if base is None else base + total
-    if base is None:
-        return scatter_add(*gs, indices=tuple(indices), spec=spec)
-    _add_into(base, gs, indices)
+    _add_into(base, gs, indices, empty=False)
     return base
 
 
-def _add_into(out: Any, gs: Any, indices: Any) -> None:
+Indexed.scatter = staticmethod(_scatter)
+
+
+def _add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: bool) -> None:
+    """``out[indices[k]] += gs[k]`` for every k. ``empty``: there are only zeros in ``out`` yet."""
     backend = backend_of((out,))
-    for g, (key, arrays) in zip(gs, indices, strict=True):
-        if arrays:
-            backend.add_at(out, _join(key, arrays), g)
+    out = backend.settle(out)
+    for g, index in zip(gs, indices, strict=True):
+        gathered = type(index) is Arrays
+        where = index.whole() if gathered else index
+        if gathered and index.may_repeat():
+            backend.add_at(out, where, g)
+        elif empty:
+            out[where] = g
         else:
-            out[key] += g
+            there = out[where]
+            if gathered or isinstance(there, np.generic):
+                out[where] = there + g
+            else:
+                there += g  # a view
+        empty = False
 
 
 def _scatter_add(xp: Any, *gs: Any, indices: Any, spec: Spec) -> Any:
     out = xp.zeros(spec.shape, spec.dtype)
-    _add_into(out, gs, indices)
+    _add_into(out, gs, indices, empty=True)
     return out
 
 
-#: Zeros of shape and dtype ``spec``, with ``gs[k]`` added at ``indices[k]`` (key and arrays).
-scatter_add = variadic(
-    "scatter_add",
-    _scatter_add,
-    lambda k, g, ans, *gs, indices, spec: _getitem(g, *indices[k][1], key=indices[k][0]),
-    linear=True,
-)
+def _scatter_add_vjp(k: int, g: Any, ans: Any, *, indices: Any, spec: Spec) -> Any:
+    index = indices[k]
+    return gather(g, *index.arrays, key=index.key) if type(index) is Arrays else getitem(g, index)
+
+
+#: Zeros of shape and dtype ``spec``, with ``gs[k]`` added at ``indices[k]``.
+scatter_add = variadic("scatter_add", _scatter_add, _scatter_add_vjp, linear=True)

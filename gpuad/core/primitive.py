@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dis
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -138,7 +137,10 @@ class Primitive:
 
 def _takes_any_number(rule: Rule) -> bool:
     code = getattr(rule, "__code__", None)
-    return code is None or bool(code.co_flags & inspect.CO_VARARGS)
+    return code is None or bool(code.co_flags & _VARARGS)
+
+
+_VARARGS = 0x04  # inspect.CO_VARARGS; that module takes longer to import than all of gpuad
 
 
 def unstated(*args: Any, **params: Any) -> Any:
@@ -242,7 +244,7 @@ def reads(rule: Rule, nargs: int) -> frozenset[int]:
     """
     everything = frozenset(range(ANS, nargs))
     code = getattr(rule, "__code__", None)
-    if code is None or code.co_flags & inspect.CO_VARARGS or getattr(rule, "__wrapped__", None) is not None:
+    if code is None or code.co_flags & _VARARGS or getattr(rule, "__wrapped__", None) is not None:
         return everything
     names = code.co_varnames[1 : code.co_argcount]  # all but g; ans first
     place = {name: i - 1 for i, name in enumerate(names)}

@@ -7,7 +7,6 @@ decorator, written with primitives. NumPy finds the latter through ``__array_fun
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -33,7 +32,7 @@ def numpy_function(
     """
 
     def decorate(traced: Callable[..., Any]) -> Callable[..., Any]:
-        ours = functools.partial(_plain, name) if on_plain is None else on_plain
+        ours = functools.partial(_plain, name, traced) if on_plain is None else on_plain
 
         def function(*args: Any, **kwargs: Any) -> Any:
             if is_traced(args) or (kwargs and is_traced(kwargs.values())):
@@ -84,17 +83,19 @@ def plain_backend(name: str, args: Iterable[Any]) -> Any:
     return backend_of(arrays, name) if arrays else current()
 
 
-def _plain(name: str, *args: Any, **kwargs: Any) -> Any:
+def _plain(name: str, traced: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     backend = plain_backend(name, (*args, *kwargs.values()))
     try:
         function = backend.function(name)
     except AttributeError:
-        raise UnsupportedError(f"{name} isn't available on the {backend.name} backend") from None
+        function = traced  # what this backend lacks can be written with primitives that it has
     return function(*args, **kwargs)
 
 
 def unsupported(name: str) -> UnsupportedError:
     """The error of a function that has no meaning for traced arrays, with the nearest that have."""
+    import difflib  # only for a message
+
     short = name.rpartition(".")[2]
     near = difflib.get_close_matches(short, {n.rpartition(".")[2]: None for n in functions}, n=3, cutoff=0.5)
     hint = f" Nearest differentiable functions: {', '.join(near)}." if near else ""

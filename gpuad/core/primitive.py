@@ -24,6 +24,8 @@ Pull = Callable[[Any, Any, tuple[tuple[Any, ...], dict[str, Any], int, Spec]], A
 
 #: The place of the result among the values that a rule reads.
 ANS = -1
+#: The result and all arguments: no operation has as many but those that take any number.
+EVERYTHING = frozenset(range(ANS, 1 << 10))
 
 
 class Primitive:
@@ -116,7 +118,7 @@ class Primitive:
         self.vjps = tuple(vjps)
         self.pulls = tuple(_make_pull(self, k, rule, finish) for k, rule in enumerate(vjps))
         self.reads = tuple(
-            reads(rule, len(self.vjps)) - ({k} if linear else set()) if rule is not None else frozenset()
+            reads(rule) - ({k} if linear else set()) if rule is not None else frozenset()
             for k, rule in enumerate(vjps)
         )
 
@@ -129,7 +131,7 @@ class Primitive:
         self.variadic_vjp = vjp
         self.rule_takes_args = _takes_any_number(vjp)
         self.pulls = (_make_pull(self, None, vjp, finish),)
-        self.reads = (frozenset() if linear else frozenset(range(ANS, 1 << 10)),)
+        self.reads = (frozenset() if linear else EVERYTHING,)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -236,16 +238,15 @@ class Binary(Elementwise):
         return self(x, y)
 
 
-def reads(rule: Rule, nargs: int) -> frozenset[int]:
+def reads(rule: Rule) -> frozenset[int]:
     """Which values a rule reads: the numbers of its arguments, and ``ANS`` for the result.
 
     A tape keeps only these. They are read off the rule's bytecode: a parameter that no instruction
     loads can't matter. A rule that isn't a plain function, or collects its arguments, reads them all.
     """
-    everything = frozenset(range(ANS, nargs))
     code = getattr(rule, "__code__", None)
     if code is None or code.co_flags & _VARARGS or getattr(rule, "__wrapped__", None) is not None:
-        return everything
+        return EVERYTHING
     names = code.co_varnames[1 : code.co_argcount]  # all but g; ans first
     place = {name: i - 1 for i, name in enumerate(names)}
     found = set()
@@ -256,4 +257,4 @@ def reads(rule: Rule, nargs: int) -> frozenset[int]:
             for name in loaded if isinstance(loaded, tuple) else (loaded,):
                 if name in place:
                     found.add(place[name])
-    return frozenset(i for i in found if i < nargs)
+    return frozenset(found)

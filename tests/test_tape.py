@@ -1,0 +1,212 @@
+"""The tape and the sweep: what is recorded, what is kept and for how long, and what it costs."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import gpuad
+import gpuad.numpy as gnp
+from gpuad.core.box import Box, make_spec, spec_of
+from gpuad.core.primitive import ANS, reads
+from gpuad.core.sweep import sweep
+from gpuad.core.tape import Tape
+from gpuad.ops.declare import registry
+
+
+def record(f, *args):
+    """The tape of a program, its inputs and its result."""
+    tape = Tape()
+    inputs = [tape.watch(a) for a in args]
+    return tape, inputs, f(*inputs)
+
+
+# -- which values a rule reads ------------------------------------------------------------------------
+def test_reads_are_those_of_the_rule():
+    assert reads(lambda g, ans, x, y: g * y) == {1}
+    assert reads(lambda g, ans, x: g * ans) == {ANS}
+    assert reads(lambda g, ans, x, y: g) == frozenset()
+    assert reads(lambda g, ans, x, y: (lambda: x)() + g) == {0}
+    assert reads(lambda g, ans, x, y: [y for _ in (g,)]) == {1}
+
+
+def test_rules_that_cannot_be_looked_into_read_everything():
+    class Rule:
+        def __call__(self, g, ans, x):
+            return g
+
+    assert reads(Rule()) >= {ANS, 0, 1}
+    assert reads(lambda *args: args[0]) >= {ANS, 0, 1}
+    assert reads(min) >= {ANS, 0, 1}
+
+
+def test_known_primitives_keep_what_they_need_and_no_more():
+    kept = {name: registry[name].reads for name in ("tanh", "sin", "multiply", "add", "divide", "sum")}
+    assert kept["tanh"] == (frozenset({ANS}),)
+    assert kept["sin"] == (frozenset({0}),)
+    assert kept["multiply"] == (frozenset({1}), frozenset({0}))
+    assert kept["add"] == (frozenset(), frozenset())
+    assert kept["divide"] == (frozenset({1}), frozenset({ANS, 1}))
+    assert kept["sum"] == (frozenset(),)
+
+
+# -- records -------------------------------------------------------------------------------------------
+def test_constants_are_not_recorded():
+    tape, _, _ = record(lambda x: gnp.sin(2.0 * x) + gnp.sin(np.ones(3)) * 3.0, np.ones(3))
+    assert len(tape.records) == 3
+
+
+def test_only_arguments_that_lead_to_an_input_are_recorded():
+    tape, _, y = record(lambda x: x * gpuad.stop_gradient(x), np.ones(3))
+    assert len(tape.records) == 1
+    assert type(y) is Box
+
+
+def test_results_without_a_derivative_are_plain():
+    _, _, results = record(lambda x: (x > 0, gnp.floor(x), x.astype(int), gnp.argmax(x)), np.ones(3))
+    assert all(type(r) is not Box for r in results)
+
+
+def test_equal_specs_are_one_object():
+    assert spec_of(np.ones((2, 3))) is spec_of(np.zeros((2, 3)))
+    assert make_spec((), np.dtype("float32")) is spec_of(np.float32(1))
+    _, (x,), y = record(lambda x: gnp.tanh(x * 2.0) + x, np.ones(3))
+    assert y.spec is x.spec
+
+
+def test_numbers_keep_the_sign_of_zero():
+    x = np.array([1.0, -1.0])
+    for _ in range(2):
+        for zero in (0.0, -0.0):
+            value, _ = gpuad.vjp(lambda x, z=zero: x * z, x)
+            np.testing.assert_array_equal(np.signbit(value), np.signbit(x * zero))
+
+
+# -- lifetimes -----------------------------------------------------------------------------------------
+class Tracked(np.ndarray):
+    """An array whose death can be seen."""
+
+
+def tracked(n=4):
+    a = np.ones(n).view(Tracked)
+    return a, weakref.ref(a)
+
+
+def test_a_residual_that_no_rule_reads_is_not_kept():
+    a, alive = tracked()
+    tape, _, y = record(lambda x: x + a, np.ones(4))
+    del a
+    assert alive() is None
+    del tape, y
+    b, alive = tracked()
+    tape, _, y = record(lambda x: x * b, np.ones(4))
+    del b
+    assert alive() is not None
+
+
+def test_the_sweep_frees_residuals_as_it_goes():
+    """When the rule of the first operation runs, the residual of a later one must be gone."""
+    late, alive = tracked()
+    seen = []
+
+    @gpuad.primitive
+    def first(x):
+        return x * 1.0
+
+    def rule(g, ans, x):
+        seen.append(alive() is None)
+        return g
+
+    gpuad.defvjp(first, rule)
+
+    def program(x, residual):
+        return gnp.sum(first(x) * residual.pop())
+
+    box = [late]
+    del late
+    gpuad.grad(lambda x: program(x, box))(np.ones(4))
+    assert seen == [True]
+
+
+def test_nothing_is_left_in_cycles():
+    """All memory of a gradient goes by reference counts, not when the collector happens to run."""
+    a, alive = tracked()
+    gc.disable()
+    try:
+        gpuad.grad(lambda x: gnp.sum(gnp.sin(x * a) @ np.ones(4)))(np.ones(4))
+        value, pullback = gpuad.vjp(lambda x: x * a, np.ones(4))
+        del a, value, pullback
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+# -- the sweep -------------------------------------------------------------------------------------------
+def test_sums_of_cotangents_are_exact_and_leave_shared_arrays_alone():
+    x = np.array([1.0, 2.0])
+
+    def f(x):
+        y = x * 1.0
+        a = y + 0.0  # the three get one and the same cotangent array
+        b = y + 0.0
+        c = y + 0.0
+        return (a + b) + (c + y)
+
+    value, pullback = gpuad.vjp(f, x)
+    seed = np.ones(2)
+    for _ in range(3):
+        np.testing.assert_array_equal(pullback(seed)[0], [4, 4])
+    np.testing.assert_array_equal(seed, 1)
+
+
+def test_a_tape_can_be_swept_again_unless_it_was_the_last_time():
+    tape, (x,), y = record(lambda x: gnp.sin(x), np.ones(2))
+    first = sweep(tape, {y.index: np.ones(2)}, [x.index], last=False)
+    second = sweep(tape, {y.index: np.ones(2)}, [x.index], last=True)
+    np.testing.assert_array_equal(first[0], second[0])
+    assert not tape.records
+
+
+def test_unreachable_branches_cost_no_rule():
+    calls = []
+
+    @gpuad.primitive
+    def counted(x):
+        return x * 1.0
+
+    gpuad.defvjp(counted, lambda g, ans, x: calls.append(1) or g)
+    gpuad.grad(lambda x: [counted(x) for _ in range(5)][0])(1.0)
+    assert calls == [1]
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_reading_single_entries_touches_single_entries(order):
+    """n reads of x[i] must not make n arrays of the size of x; counted, not timed."""
+    n = 300
+    made = []
+    prim = registry["scatter_add"]
+    evaluate = prim.evaluate
+
+    def counting(args, params):
+        result = evaluate(args, params)
+        made.append(result.size)
+        return result
+
+    def f(x):
+        y = 0.0
+        for i in range(n):
+            y = y + x[i] ** 2
+        return y
+
+    g = f
+    for _ in range(order):
+        g = (lambda h: lambda x: gnp.sum(gpuad.grad(h)(x)))(g) if order > 1 else g
+    prim.evaluate = counting
+    try:
+        gpuad.grad(g if order > 1 else f)(np.linspace(0, 1, n))
+    finally:
+        del prim.evaluate
+    assert sum(made) <= 10 * n

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as _np
 
 from . import elementwise as _elementwise
+from . import reductions as _reductions
+from . import sorting as _sorting
 from .frontend import functions as _functions
 from .frontend import is_traced as _is_traced
 from .frontend import plain_backend as _plain_backend

@@ -73,4 +73,7 @@ def describe() -> str:
     """What this is, for a report."""
     import cupy
 
-    return f"CuPy {cupy.__version__} on the CPU (kernels built by g++; no GPU was used)"
+    what = f"CuPy {cupy.__version__} on the CPU (kernels built by g++; no GPU was used)"
+    if kernels.compiled:
+        what += f"; {kernels.compiled} kernels compiled in {kernels.compile_seconds:.0f} s"
+    return what

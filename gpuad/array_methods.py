@@ -133,8 +133,17 @@ def _no_write(self: Box, index: Any, value: Any) -> NoReturn:
     )
 
 
+def _no_sort(self: Box, *args: Any, **kwargs: Any) -> NoReturn:
+    raise UnsupportedError(
+        "a traced array can't be sorted in place: x.sort(), x.partition(k). Use the functions that return a new "
+        "array: numpy.sort(x), numpy.partition(x, k)"
+    )
+
+
 _REFUSED = dict.fromkeys(("__float__", "__complex__", "item", "tolist"), _no_number)
-for _name, _refuse in (_REFUSED | {"__array__": _no_array, "__setitem__": _no_write}).items():
+for _name, _refuse in (
+    _REFUSED | {"__array__": _no_array, "__setitem__": _no_write, "sort": _no_sort, "partition": _no_sort}
+).items():
     setattr(Box, _name, _refuse)
 
 
@@ -177,8 +186,8 @@ for _name, _get in _ATTRIBUTES.items():
 
 # -- methods, which are the functions of the same name ------------------------------------------------
 _METHODS = (
-    "all any argmax argmin argsort astype clip conj conjugate copy cumprod cumsum diagonal dot max mean min nonzero "
-    "prod ravel repeat round sort squeeze std sum swapaxes take trace var"
+    "all any argmax argmin argpartition argsort astype clip conj conjugate copy cumprod cumsum diagonal dot max mean "
+    "min nonzero prod ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
 ).split()
 
 

@@ -92,11 +92,11 @@ def _keeps_dtype(ufunc: np.ufunc, dtype: np.dtype[Any]) -> bool:
 
 
 def recyclable(x: Any) -> Any:
-    """A large plain array as ``Recycled``, a small ``Recycled`` one as a plain array, else ``x``."""
+    """A large plain array of floats as ``Recycled``, any other ``Recycled`` one as a plain array, else ``x``."""
     if type(x) is np.ndarray:
         if x.nbytes >= LARGE and x.dtype.kind == "f" and _counts_are_exact:
             return x.view(Recycled)
-    elif type(x) is Recycled and x.nbytes < LARGE:
+    elif type(x) is Recycled and (x.nbytes < LARGE or x.dtype.kind != "f"):
         return x.view(np.ndarray)
     return x
 

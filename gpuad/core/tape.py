@@ -62,7 +62,7 @@ class Tape(Level):
         values = [a.value if t else a for a, t in zip(args, traced, strict=True)]
         ans = prim(*values, **params)
         if prim.piecewise_constant:
-            return ans
+            return recyclable(ans)
         index = None
         for k, a in enumerate(args):
             if traced[k]:

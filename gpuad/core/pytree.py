@@ -8,40 +8,74 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 
 def children(tree: Any) -> list[tuple[str, Any]] | None:
     """The parts of a container with how each is reached (``"['w']"``, ``"[0]"``, ``".bias"``); ``None`` for a leaf."""
-    if tree is None:
-        return []
-    if isinstance(tree, dict):
+    kind = _kind_of_type(type(tree))
+    if kind is _LEAF:
+        return None
+    if kind is _DICT:
         return [(f"[{key!r}]", value) for key, value in tree.items()]
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return [(f".{name}", value) for name, value in zip(tree._fields, tree, strict=True)]
-    if isinstance(tree, (list, tuple)):
+    if kind is _SEQUENCE:
         return [(f"[{i}]", value) for i, value in enumerate(tree)]
-    if dataclasses.is_dataclass(tree) and not isinstance(tree, type):
-        return [(f".{f.name}", getattr(tree, f.name)) for f in dataclasses.fields(tree)]
-    return None
+    return [(f".{name}", getattr(tree, name)) for name in _field_names(tree)]
+
+
+def parts_of(tree: Any) -> Iterable[Any] | None:
+    """``children`` without the ways."""
+    kind = _kind_of_type(type(tree))
+    if kind is _LEAF:
+        return None
+    if kind is _DICT:
+        return tree.values()  # type: ignore[no-any-return]
+    if kind is _SEQUENCE or kind is _NAMEDTUPLE:
+        return tree  # type: ignore[no-any-return]
+    return [getattr(tree, name) for name in _field_names(tree)]
+
+
+_LEAF, _DICT, _SEQUENCE, _NAMEDTUPLE, _DATACLASS, _NONE = range(6)
+
+
+@functools.cache
+def _kind_of_type(cls: type) -> int:
+    if cls is type(None):
+        return _NONE
+    if issubclass(cls, dict):
+        return _DICT
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return _NAMEDTUPLE
+    if issubclass(cls, (list, tuple)):
+        return _SEQUENCE
+    return _DATACLASS if dataclasses.is_dataclass(cls) else _LEAF
+
+
+def _field_names(tree: Any) -> Sequence[str]:
+    if tree is None:
+        return ()
+    if isinstance(tree, tuple):
+        return tree._fields  # type: ignore[attr-defined, no-any-return]
+    return [f.name for f in dataclasses.fields(tree)]
 
 
 def rebuild(tree: Any, parts: list[Any]) -> Any:
     """A container like ``tree``, with other parts."""
-    if tree is None:
+    kind = _kind_of_type(type(tree))
+    if kind is _NONE:
         return None
-    if isinstance(tree, dict):
-        new = copy.copy(tree)
-        new.update(zip(tree, parts, strict=True))
-        return new
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*parts)
-    if isinstance(tree, (list, tuple)):
+    if kind is _SEQUENCE:
         return type(tree)(parts)
+    if kind is _NAMEDTUPLE:
+        return type(tree)(*parts)
     new = copy.copy(tree)
-    for field, part in zip(dataclasses.fields(tree), parts, strict=True):
-        object.__setattr__(new, field.name, part)  # frozen ones as well
+    if kind is _DICT:
+        new.update(zip(tree, parts, strict=True))
+    else:
+        for name, part in zip(_field_names(tree), parts, strict=True):
+            object.__setattr__(new, name, part)  # frozen ones as well
     return new
 
 
@@ -57,7 +91,7 @@ def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
     """The same containers with ``f(leaf)`` for every leaf, called in the order of ``leaves``."""
-    parts = children(tree)
+    parts = parts_of(tree)
     if parts is None:
         return f(tree)
-    return rebuild(tree, [tree_map(f, part) for _, part in parts])
+    return rebuild(tree, [tree_map(f, part) for part in parts])

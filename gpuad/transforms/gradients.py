@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class _Trace:
         self.args = [args[i] for i in argnums]
         traced = list(args)
         for i in argnums:
-            traced[i] = self._watch(args[i], f"argument {i}")
+            traced[i] = self._watch(args[i], i)
         try:
             result = f(*traced)
             if has_aux:
@@ -53,21 +53,24 @@ class _Trace:
             self.tape.close()
         self.result = result
 
-    def _watch(self, arg: Any, where: str) -> Any:
+    def _watch(self, arg: Any, argnum: int) -> Any:
         found = len(self.inputs)
-        paths = iter([path for path, _ in leaves(arg)])
 
         def watch(leaf: Any) -> Box:
-            check_input(leaf, where + next(paths), self.name)
+            spec = _input_spec(leaf)
+            if spec is None:
+                path = [path for path, _ in leaves(arg)][len(self.inputs) - found]
+                refuse_input(leaf, f"argument {argnum}{path}", self.name)
             backend = owner_of_type(type(leaf))
-            box = self.tape.watch(leaf if backend is None else backend.recyclable(leaf))
+            value = leaf if backend is None else backend.recyclable(leaf)
+            box = self.tape.box(value, self.tape.new_index(), spec)
             self.inputs.append(box)
             return box
 
         traced = tree_map(watch, arg)
         if len(self.inputs) == found:
             raise NotDifferentiableError(
-                f"{self.name}: {where} is {_describe(arg)}, with no array in it to differentiate"
+                f"{self.name}: argument {argnum} is {_describe(arg)}, with no array in it to differentiate"
             )
         return traced
 
@@ -83,21 +86,20 @@ class _Trace:
     def pull(self, seeds: Sequence[Any], *, last: bool) -> tuple[Any, ...]:
         """The cotangents of the arguments, in their containers, from those of the result's leaves."""
         table: dict[int, Any] = {}
-        for (_, leaf), seed in zip(leaves(self.result), seeds, strict=True):
+        outputs = [self.result] if type(self.result) is Box else [leaf for _, leaf in leaves(self.result)]
+        for leaf, seed in zip(outputs, seeds, strict=True):
             if self.is_ours(leaf):
                 i = leaf.index
                 table[i] = add(table[i], seed, False)[0] if i in table else seed
+        inputs = self.inputs
         try:
-            found = (
-                sweep(self.tape, table, [box.index for box in self.inputs], last=last)
-                if table
-                else [None] * len(self.inputs)
-            )
+            found = sweep(self.tape, table, [box.index for box in inputs], last=last) if table else [None] * len(inputs)
         finally:
             recycle.drain()
-        taken = {id(_owner(s)) for s in seeds} | {id(_owner(box.value)) for box in self.inputs}
-        results = iter([_own(g, box, taken) for g, box in zip(found, self.inputs, strict=True)])
-        return tuple(tree_map(lambda _: next(results), arg) for arg in self.args)
+        taken = {id(_owner(x)) for x in seeds}
+        taken.update([id(_owner(box.value)) for box in inputs])
+        results = iter([_own(g, box, taken) for g, box in zip(found, inputs, strict=True)])
+        return tuple([tree_map(lambda _: next(results), arg) for arg in self.args])
 
 
 def settle(x: Any) -> Any:
@@ -107,18 +109,22 @@ def settle(x: Any) -> Any:
 
 def _owner(x: Any) -> Any:
     """The array whose memory ``x`` is, or is a part of."""
-    while getattr(x, "base", None) is not None:
-        x = x.base
+    while (base := getattr(x, "base", None)) is not None:
+        x = base
     return x
 
 
 def _own(g: Any, box: Box, taken: set[int]) -> Any:
     """A gradient whose memory is its own, so that a user may write into it."""
+    if type(g) is np.ndarray and g.base is None and id(g) not in taken:
+        taken.add(id(g))
+        return g
     if g is None:
         return zeros_like(box.value)
-    g = settle(g)
-    if type(g) is Box or owner_of_type(type(g)) is None or not g.shape:
+    backend = owner_of_type(type(g))
+    if backend is None or isinstance(g, np.generic):
         return g
+    g = backend.settle(g)
     owner = _owner(g)
     if id(owner) in taken or 0 in g.strides:
         return g.copy()
@@ -144,25 +150,30 @@ def ones_like(x: Any) -> Any:
     return backend_of((raw,)).xp.ones(spec.shape, spec.dtype)
 
 
-def check_input(leaf: Any, where: str, name: str) -> Spec:
-    """The spec of a differentiable input; an error that says where it is and what is wrong, for any other."""
-    if type(leaf) is not Box and not isinstance(leaf, _NUMBERS) and owner_of_type(type(leaf)) is None:
-        if isinstance(leaf, int):
-            raise NotDifferentiableError(
-                f"{name}: {where} is {leaf!r}, an {type(leaf).__name__}; derivatives are with respect to "
-                f"floating-point numbers: pass {float(leaf)!r}"
-            )
-        raise NotDifferentiableError(
-            f"{name}: {where} is {_describe(leaf)}, not an array or a floating-point number. "
-            "Differentiate only what holds arrays (argnums=), and pass the rest as another argument"
-        )
+def _input_spec(leaf: Any) -> Spec | None:
+    """The spec of a floating-point number or an array of them; ``None`` for what can't be differentiated."""
+    if type(leaf) is not Box and owner_of_type(type(leaf)) is None and not isinstance(leaf, _NUMBERS):
+        return None
     spec = spec_of(leaf)
-    if spec.dtype.kind not in "fc" and spec.dtype.name != "bfloat16":
+    return spec if spec.dtype.kind in "fc" or spec.dtype.name == "bfloat16" else None
+
+
+def refuse_input(leaf: Any, where: str, name: str) -> NoReturn:
+    """An error that says where it is, and why it can't be differentiated."""
+    if type(leaf) is Box or owner_of_type(type(leaf)) is not None:
         raise NotDifferentiableError(
-            f"{name}: {where} is an array of {spec.dtype}; derivatives are with respect to floating-point numbers: "
-            "convert it with x.astype(float)"
+            f"{name}: {where} is an array of {spec_of(leaf).dtype}; derivatives are with respect to floating-point "
+            "numbers: convert it with x.astype(float)"
         )
-    return spec
+    if isinstance(leaf, int):
+        raise NotDifferentiableError(
+            f"{name}: {where} is {leaf!r}, an {type(leaf).__name__}; derivatives are with respect to "
+            f"floating-point numbers: pass {float(leaf)!r}"
+        )
+    raise NotDifferentiableError(
+        f"{name}: {where} is {_describe(leaf)}, not an array or a floating-point number. "
+        "Differentiate only what holds arrays (argnums=), and pass the rest as another argument"
+    )
 
 
 def _describe(x: Any) -> str:

@@ -1,0 +1,264 @@
+"""The goals, one function each: who takes part, that all agree, what was measured, whether it is reached."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import autograd
+import autograd.numpy as anp
+import numpy as np
+
+import gpuad
+import gpuad.numpy as gnp
+
+from . import programs
+from .measure import Contestants, Result, agree, at_most, near, peak_bytes, seconds, slope
+
+try:
+    import torch
+
+    torch.set_num_threads(1)
+except ImportError:
+    torch = None  # type: ignore[assignment]
+
+NO_TORCH = "PyTorch isn't installed, so it takes no part"
+
+
+def _torch(f: Callable[..., Any], *differentiated: Any, rest: Iterable[Any] = ()) -> Contestants:
+    """PyTorch as a contestant, where there is one: value and gradients of ``f(*differentiated, *rest)``."""
+    if torch is None:
+        return {}
+    inputs = [torch.tensor(x, requires_grad=True) for x in differentiated]
+    others = [torch.tensor(x) if isinstance(x, np.ndarray) else x for x in rest]
+
+    def run() -> Any:
+        value = f(*inputs, *others)
+        return value.detach(), *torch.autograd.grad(value, inputs)
+
+    return {"torch": run}
+
+
+def _check_agreement(contestants: Contestants, rtol: float) -> None:
+    agree({name: call() for name, call in contestants.items()}, rtol)  # type: ignore[misc]
+
+
+def overhead() -> Result:
+    """Recording and sweeping: a chain of 100 operations on ten numbers."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=10), rng.normal(size=10)
+
+    def ours(namespace: Any) -> Callable[[], Any]:
+        both = gpuad.value_and_grad(lambda x, y: programs.chain(namespace, x, y), (0, 1))
+
+        def run() -> Any:
+            value, gradients = both(x, y)
+            return value, *gradients
+
+        return run
+
+    theirs = autograd.value_and_grad(lambda p: programs.chain(anp, *p))
+
+    def autograds() -> Any:
+        value, gradients = theirs((x, y))
+        return value, *gradients
+
+    contestants = {
+        "by hand": lambda: programs.chain_by_hand(x, y),
+        "gpuad, through gpuad.numpy": ours(gnp),
+        "gpuad, through plain numpy": ours(np),
+        "autograd": autograds,
+    } | _torch(lambda x, y: programs.chain(torch, x, y), x, y)
+    _check_agreement(contestants, 1e-10)
+    per_operation = {name: 1e6 * s / 100 for name, s in seconds(contestants, rounds=25).items()}
+    gpuad_ = per_operation["gpuad, through gpuad.numpy"]
+    plain = per_operation["gpuad, through plain numpy"]
+    checks = [
+        at_most(f"gpuad / autograd{how}", mine / per_operation["autograd"], 0.2)
+        for how, mine in (("", gpuad_), (", through plain numpy", plain))
+    ]
+    if torch is not None:
+        checks += [
+            at_most(f"gpuad / torch{how}", mine / per_operation["torch"], 0.35)
+            for how, mine in (("", gpuad_), (", through plain numpy", plain))
+        ]
+    return Result(
+        "A chain of 100 operations on 10 numbers, value and gradients, per operation",
+        "us",
+        per_operation,
+        checks,
+        [] if torch else [NO_TORCH],
+    )
+
+
+def network() -> Result:
+    """A gradient beside a forward pass, where matrix products are the work."""
+    weights = programs.mlp_weights([784, 512, 512, 10])
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(256, 784)).astype("float32")
+    onehot = np.eye(10, dtype="float32")[rng.integers(0, 10, 256)]
+    ours = gpuad.value_and_grad(lambda w: programs.mlp_loss(gnp, w, x, onehot))
+    theirs = autograd.value_and_grad(lambda w: programs.mlp_loss(anp, w, x, onehot))
+    tx, tonehot = (torch.tensor(x), torch.tensor(onehot)) if torch else (None, None)
+    contestants = {
+        "by hand": lambda: programs.mlp_by_hand(weights, x, onehot),
+        "gpuad": lambda: _flat(ours(weights)),
+        "autograd": lambda: _flat(theirs(weights)),
+    } | _torch(lambda *w: programs.mlp_loss(torch, w, tx, tonehot), *weights)
+    _check_agreement(contestants, 1e-4)
+    times = seconds(
+        {"forward pass by hand": lambda: programs.mlp_forward_by_hand(weights, x, onehot)} | contestants,
+        rounds=21,
+        sample=0.05,
+    )
+    milliseconds = {name: 1e3 * s for name, s in times.items()}
+    forward = times.pop("forward pass by hand")
+    remarks = [f"{name}: {s / forward:.2f} x the forward pass" for name, s in times.items()]
+    return Result(
+        "MLP 784-512-512-10, batch 256, float32: value and gradient",
+        "ms",
+        milliseconds,
+        [at_most("gpuad / forward pass by hand", times["gpuad"] / forward, 2.7)],
+        remarks if torch else [*remarks, NO_TORCH],
+    )
+
+
+def _flat(pair: Any) -> tuple[Any, ...]:
+    value, gradients = pair
+    return value, *gradients
+
+
+def large(n: int = 10_000_000) -> list[Result]:
+    """Elementwise work on arrays that no cache holds."""
+    rng = np.random.default_rng(2)
+    spot, vol = rng.uniform(80, 120, n), rng.uniform(0.1, 0.5, n)
+    strike = rng.uniform(80, 120, n)
+    x = rng.normal(size=n)
+    cases: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
+        "Black-Scholes": (
+            lambda np, s, v: programs.black_scholes(np, s, v, strike, 0.02, 0.7),
+            (spot, vol),
+        ),
+        "GELU twice": (programs.gelu, (x,)),
+    }
+    results = []
+    for title, (program, inputs) in cases.items():
+        ours = gpuad.value_and_grad(lambda *a, program=program: program(gnp, *a), range(len(inputs)))
+        theirs = autograd.value_and_grad(lambda a, program=program: program(anp, *a))
+        contestants = {
+            "gpuad": lambda ours=ours, inputs=inputs: _flat(ours(*inputs)),
+            "autograd": lambda theirs=theirs, inputs=inputs: _flat(theirs(inputs)),
+        }
+        if program is programs.gelu:
+            contestants |= _torch(lambda a: programs.gelu(torch, a), x)
+        _check_agreement(contestants, 1e-9)
+        times = seconds(contestants, rounds=7, sample=0.0)
+        results.append(
+            Result(
+                f"{title}, {n:.0e} float64: value and gradient",
+                "s",
+                times,
+                [at_most(f"gpuad / autograd, {title}", times["gpuad"] / times["autograd"], 0.5)],
+            )
+        )
+    return results
+
+
+def entries() -> Result:
+    """n steps of ``y = y + x[i]``."""
+    counts = [1_000, 10_000, 100_000]
+    figures = {}
+    for n in counts:
+        x = np.arange(n, dtype=float)
+        both = gpuad.value_and_grad(lambda x, n=n: programs.add_entries(x, n))
+        _, g = both(x)
+        assert np.array_equal(g, np.ones(n))
+        figures[f"gpuad, n = {n}"] = seconds({"": lambda both=both, x=x: both(x)}, rounds=5)[""]
+    p = slope(counts, list(figures.values()))
+    n = counts[0]
+    x = np.arange(n, dtype=float)
+    theirs = autograd.value_and_grad(lambda x: programs.add_entries(x, n))
+    figures[f"autograd, n = {n}"] = seconds({"": lambda: theirs(x)}, rounds=5)[""]
+    return Result(
+        "n steps of y = y + x[i], value and gradient",
+        "s",
+        figures,
+        [at_most("slope of seconds over n, log-log", p, 1.1)],
+    )
+
+
+def memory(n: int = 1_000_000) -> Result:
+    """What a tape holds: a chain of 200 elementwise operations."""
+    x = np.random.default_rng(3).normal(size=n)
+    contestants = {
+        "gpuad": gpuad.value_and_grad(lambda x: programs.elementwise_chain(gnp, x)),
+        "autograd": autograd.value_and_grad(lambda x: programs.elementwise_chain(anp, x)),
+    }
+    _check_agreement({name: lambda f=f: f(x) for name, f in contestants.items()}, 1e-9)
+    figures = {}
+    for name, f in contestants.items():
+        peak, after = peak_bytes(lambda f=f: f(x))
+        figures[f"{name}, at the peak"] = peak / x.nbytes
+        figures[f"{name}, after the sweep"] = after / x.nbytes
+    return Result(
+        "200 elementwise operations on 1e6 float64: memory above the input",
+        "arrays of 8 MB",
+        figures,
+        [
+            at_most("peak, arrays", figures["gpuad, at the peak"], 105),
+            at_most("after the sweep, arrays", figures["gpuad, after the sweep"], 3),
+        ],
+    )
+
+
+DEPTHS = [2, 4, 8, 16, 32, 64]
+WIDTHS = [128, 256, 512, 1024]
+WIDTH, DEPTH, BATCH = 256, 4, 256
+
+
+def scaling() -> Result:
+    """How the time of a gradient grows with a network."""
+    shapes = [(d, WIDTH) for d in DEPTHS] + [(DEPTH, w) for w in WIDTHS if w != WIDTH]
+    calls: dict[str, Callable[[], object]] = {}
+    for depth, width in shapes:
+        weights = programs.mlp_weights([width] * (depth + 1))
+        rng = np.random.default_rng(4)
+        x = rng.normal(size=(BATCH, width)).astype("float32")
+        onehot = np.eye(width, dtype="float32")[rng.integers(0, width, BATCH)]
+        both = gpuad.value_and_grad(lambda w, x=x, onehot=onehot: programs.mlp_loss(gnp, w, x, onehot))
+        calls[_shape_name(depth, width)] = lambda both=both, weights=weights: both(weights)
+    times = seconds(calls, rounds=9, sample=0.02)
+    by_depth = [times[_shape_name(d, WIDTH)] for d in DEPTHS]
+    by_width = [times[_shape_name(DEPTH, w)] for w in WIDTHS]
+    # Below these, what is done once per call, or once per number, still shows beside the products.
+    depths, widths = DEPTHS[2:], WIDTHS[1:]
+    return Result(
+        f"MLP of depth d and width w, batch {BATCH}, float32: value and gradient",
+        "ms",
+        {name: 1e3 * s for name, s in times.items()},
+        [
+            near(f"slope over depth, {depths[0]} to {depths[-1]}", slope(depths, by_depth[2:]), 1, 0.15),
+            near(f"slope over width, {widths[0]} to {widths[-1]}", slope(widths, by_width[1:]), 2, 0.15),
+        ],
+        [
+            f"over all depths {slope(DEPTHS, by_depth):.2f}",
+            f"over all widths {slope(WIDTHS, by_width):.2f}",
+        ],
+    )
+
+
+def _shape_name(depth: int, width: int) -> str:
+    return f"depth {depth}, width {width}"
+
+
+ALL: dict[str, Callable[[], Result | list[Result]]] = {
+    "overhead": overhead,
+    "network": network,
+    "large": large,
+    "entries": entries,
+    "memory": memory,
+    "scaling": scaling,
+}
+
+
+def run(name: str) -> list[Result]:
+    found = ALL[name]()
+    return found if isinstance(found, list) else [found]

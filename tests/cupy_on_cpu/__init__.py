@@ -66,6 +66,7 @@ def install(say: Callable[[str], None] = lambda line: None) -> None:
     sys.meta_path.insert(0, Finder)
     kernels.compile_with(folder)
     libraries.sort_with_numpy()
+    libraries.refuse_what_is_compiled_for_gpus()
     _installed = True
 
 

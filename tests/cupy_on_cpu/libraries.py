@@ -6,6 +6,7 @@ cuBLAS and cuRAND are in the emulated device, Thrust's sorting is NumPy's, and o
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,25 @@ def sort_with_numpy() -> None:
     from cupy.cuda import thrust
 
     thrust.sort, thrust.argsort, thrust.lexsort = _sort, _argsort, _lexsort
+
+
+def refuse_what_is_compiled_for_gpus() -> None:
+    """CUB's functions and the random generators of ``default_rng`` are GPU code inside CuPy's modules. They
+    don't look whether their launches succeed, so without a GPU they would leave their results unset.
+    """
+    from cupy.cuda import cub
+    from cupy.random import _generator_api
+
+    for name in ("device_reduce", "device_segmented_reduce", "device_scan", "device_histogram"):
+        setattr(cub, name, _refusing(f"cupy.cuda.cub.{name}"))
+    _generator_api.init_curand = _refusing("cupy.random.default_rng")
+
+
+def _refusing(name: str) -> Callable[..., None]:
+    def refuse(*args: Any) -> None:
+        raise NotImplementedError(f"{name} is not emulated on the CPU")
+
+    return refuse
 
 
 def _host_view(address: int, dtype: Any, shape: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..core.box import Spec, spec_of
-from ..core.primitive import Binary, Primitive, Rule, Unary
+from ..core.primitive import Binary, Finish, Primitive, Rule, Unary
 
 P = TypeVar("P", bound=Primitive)
 
@@ -45,17 +45,39 @@ def binary(name: str, vjp_x: Rule | None, vjp_y: Rule | None, forward: Callable[
     return register(prim)
 
 
-def operation(name: str, forward: Callable[..., Any] | None, *vjps: Rule | None, linear: bool = False) -> Primitive:
-    """Any other primitive. ``linear``: in each argument, the others held (a product is, too)."""
+def operation(
+    name: str,
+    forward: Callable[..., Any] | None,
+    *vjps: Rule | None,
+    linear: bool = False,
+    finish: Finish | None = None,
+    multiply_adds: Callable[..., int] | None = None,
+) -> Primitive:
+    """Any other primitive.
+
+    ``linear``: in each argument, the others held (a product is, too). ``finish=fit`` where arguments of
+    different shapes or dtypes meet. ``multiply_adds(ans, *args, **params)`` counts those of a call.
+    """
     prim = Primitive(name, forward)
-    prim.define_vjps(vjps, linear=linear)
+    prim.define_vjps(vjps, linear=linear, finish=finish)
+    prim.multiply_adds = multiply_adds
     return register(prim)
 
 
-def variadic(name: str, forward: Callable[..., Any] | None, vjp: Rule, *, linear: bool = False) -> Primitive:
-    """A primitive of any number of arrays: ``vjp(k, g, ans, *args, **params)`` is that of the k-th."""
+def variadic(
+    name: str,
+    forward: Callable[..., Any] | None,
+    vjp: Rule,
+    *,
+    linear: bool = False,
+    finish: Finish | None = None,
+) -> Primitive:
+    """A primitive of any number of arrays: ``vjp(k, g, ans, *args, **params)`` is that of the k-th.
+
+    One that may be called with thousands states ``vjp(k, g, ans, **params)``.
+    """
     prim = Primitive(name, forward)
-    prim.define_variadic_vjp(vjp, linear=linear)
+    prim.define_variadic_vjp(vjp, linear=linear, finish=finish)
     return register(prim)
 
 

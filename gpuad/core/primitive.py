@@ -14,7 +14,7 @@ from typing import Any
 from ..backend import backend_of, owner_of_type
 from ..backend.interface import Backend
 from ..errors import MissingRuleError
-from .box import Box, Spec, spec_of
+from .box import Box, Spec
 from .level import innermost_level
 
 Rule = Callable[..., Any]
@@ -47,6 +47,8 @@ class Primitive:
         self.vjps: tuple[Rule | None, ...] = ()
         #: One VJP for all arguments of an operation that takes any number of them.
         self.variadic_vjp: Rule | None = None
+        #: Whether a rule is given the arguments of the call.
+        self.rule_takes_args = True
         #: What the tape calls for an argument: ``pull(g, ans, (args, params, spec))``.
         self.pulls: tuple[Pull, ...] = ()
         #: Which values the VJP of each argument reads, by position; ``ANS`` is the result.
@@ -89,25 +91,24 @@ class Primitive:
             )
         return self.pulls[k] if self.vjps[k] is not None else None
 
-    def residuals(self, k: int, ans: Any, values: Sequence[Any], traced: Sequence[bool]) -> tuple[Any, tuple[Any, ...]]:
+    def residuals(
+        self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any]
+    ) -> tuple[Any, tuple[Any, ...]]:
         """Of ``ans`` and ``values``, what the VJP of argument ``k`` reads.
 
-        A traced argument that isn't read is replaced by its ``Spec``, anything else by ``None``.
+        Where a value was in a box among ``args`` and isn't read, the box's ``Spec`` takes its place;
+        where it was given as it is, ``None``.
         """
         if self.variadic_vjp is not None:
             keeps = self.reads[0]
             if not self.rule_takes_args:
                 return (ans if ANS in keeps else None), ()
-            kept = tuple(
-                v if i in keeps or not t else spec_of(v) for i, (v, t) in enumerate(zip(values, traced, strict=True))
-            )
-        else:
-            keeps = self.reads[k]
-            kept = tuple(
-                v if i in keeps else spec_of(v) if t else None
-                for i, (v, t) in enumerate(zip(values, traced, strict=True))
-            )
-        return (ans if ANS in keeps else None), kept
+            if keeps:
+                return ans, tuple(values)
+            return None, tuple([v if v is a else a.spec for a, v in zip(args, values, strict=True)])
+        keeps = self.reads[k]
+        kept = [v if i in keeps else None if v is args[i] else args[i].spec for i, v in enumerate(values)]
+        return (ans if ANS in keeps else None), tuple(kept)
 
     def define_vjps(self, vjps: Sequence[Rule | None], *, linear: bool = False, finish: Finish | None = None) -> None:
         """State the VJP of every argument. ``linear``: the operation is so in each, the others held.

@@ -92,6 +92,19 @@ def _plain(name: str, traced: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     return function(*args, **kwargs)
 
 
+def pass_on(name: str, theirs: Any) -> Any:
+    """NumPy's function ``name``, for which gpuad has no derivative, on plain arrays of any backend."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if is_traced(args) or is_traced(kwargs.values()):
+            raise unsupported(name)
+        return plain_backend(name, (*args, *kwargs.values())).function(name)(*args, **kwargs)
+
+    function.__name__ = function.__qualname__ = name.rpartition(".")[2]
+    function.__doc__ = getattr(theirs, "__doc__", None)
+    return function
+
+
 def unsupported(name: str) -> UnsupportedError:
     """The error of a function that has no meaning for traced arrays, with the nearest that have."""
     import difflib  # only for a message

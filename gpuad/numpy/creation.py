@@ -1,0 +1,291 @@
+"""Arrays from other arrays, from lists and from numbers; and what an array is."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from ..backend import Backend, backend_of, current, owner_of_type
+from ..core.box import Box, innermost, spec_of
+from ..ops import declare
+from ..ops import elementwise as e
+from ..ops import shape as s
+from .frontend import is_traced, numpy_function
+
+
+# -- arrays from anything -----------------------------------------------------------------------------
+def home(*args: Any) -> Backend:
+    """The backend of the arrays, traced or raw, among ``args`` and in lists there; else that of the switch."""
+    found = list(_raw_arrays(args))
+    return backend_of(found) if found else current()
+
+
+def _raw_arrays(args: Iterable[Any]) -> Iterable[Any]:
+    for a in args:
+        if type(a) is Box:
+            yield innermost(a)
+        elif isinstance(a, (list, tuple)):
+            yield from _raw_arrays(a)
+        elif owner_of_type(type(a)) is not None:
+            yield a
+
+
+def as_array(x: Any, backend: Backend | None = None) -> Any:
+    """``x`` as an array, traced or raw; what isn't one yet is made one on ``backend``, or beside the arrays in it."""
+    if type(x) is Box or owner_of_type(type(x)) is not None:
+        return x
+    backend = backend or home(x)
+    if isinstance(x, (list, tuple)) and is_traced(x):
+        return s.stack(*(a if isinstance(a, (int, float, complex)) else as_array(a, backend) for a in x), axis=0)
+    return backend.function("asarray")(x)
+
+
+def as_arrays(xs: Iterable[Any]) -> list[Any]:
+    """All of ``xs`` as arrays, where the arrays among them are."""
+    xs = list(xs)
+    backend = home(xs)
+    return [as_array(x, backend) for x in xs]
+
+
+def convert(x: Any, dtype: Any) -> Any:
+    """``x`` with that dtype; a constant where that dtype has no derivatives."""
+    dtype = np.dtype(dtype)
+    if spec_of(x).dtype == dtype:
+        return x
+    if dtype.kind not in "fc":
+        x = e.stop_gradient(x)
+    return declare.astype(x, dtype=dtype)
+
+
+def _asarray(x: Any, dtype: Any, ndmin: int = 0) -> Any:
+    x = as_array(x)
+    if dtype is not None:
+        x = convert(x, dtype)
+    missing = ndmin - len(spec_of(x).shape)
+    return s.reshape(x, shape=(1,) * missing + spec_of(x).shape, order="C") if missing > 0 else x
+
+
+# A traced array can't be written to, so it is as good as a copy of itself.
+@numpy_function("array")
+def array(
+    object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0,
+    like: Any = None,
+) -> Any:  # fmt: skip
+    return _asarray(object, dtype, ndmin)
+
+
+@numpy_function("asarray")
+def asarray(
+    a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None, like: Any = None
+) -> Any:
+    return _asarray(a, dtype)
+
+
+@numpy_function("asanyarray")
+def asanyarray(
+    a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None, like: Any = None
+) -> Any:
+    return _asarray(a, dtype)
+
+
+@numpy_function("ascontiguousarray")
+def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    return _asarray(a, dtype, 1)
+
+
+@numpy_function("asfortranarray")
+def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+    return _asarray(a, dtype, 1)
+
+
+@numpy_function("copy")
+def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
+    return as_array(a)
+
+
+@numpy_function("astype")
+def astype(
+    x: Any, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True, *,
+    device: Any = None,
+) -> Any:  # fmt: skip
+    if not np.can_cast(spec_of(x).dtype, dtype, casting):
+        raise TypeError(f"Cannot cast array data from {spec_of(x).dtype} to {np.dtype(dtype)} by the rule {casting!r}")
+    return convert(x, dtype)
+
+
+# -- filled with one value ----------------------------------------------------------------------------
+@numpy_function("full")
+def full(
+    shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None
+) -> Any:
+    return declare.broadcast_to(_asarray(fill_value, dtype), shape=as_shape(shape))
+
+
+@numpy_function("full_like")
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *,
+    device: Any = None,
+) -> Any:  # fmt: skip
+    spec = spec_of(as_array(a))
+    shape, dtype = (spec.shape if shape is None else as_shape(shape)), (spec.dtype if dtype is None else dtype)
+    if is_traced([fill_value]):
+        return full(shape, fill_value, dtype)
+    return home(a).function("full")(shape, fill_value, dtype)
+
+
+def _filled_like(name: str) -> None:
+    @numpy_function(f"{name}_like")
+    def like(
+        a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+    ) -> Any:
+        spec = spec_of(as_array(a))
+        make = home(a).function(name)
+        return make(spec.shape if shape is None else as_shape(shape), spec.dtype if dtype is None else dtype)
+
+
+for _name in ("zeros", "ones", "empty"):
+    _filled_like(_name)
+
+
+def as_shape(shape: Any) -> tuple[int, ...]:
+    """A shape as NumPy takes it: a number, or a sequence of numbers."""
+    try:
+        return (operator.index(shape),)
+    except TypeError:
+        return tuple(map(operator.index, shape))
+
+
+# -- spaced -------------------------------------------------------------------------------------------
+def _between(start: Any, stop: Any, num: int, endpoint: bool) -> tuple[Any, Any, Any]:
+    """``start`` and ``stop`` as arrays, and their weights: ``num`` numbers from 0 to 1, along a first axis."""
+    num = operator.index(num)
+    if num < 0:
+        raise ValueError(f"Number of samples, {num}, must be non-negative.")
+    start, stop = as_arrays([start, stop])
+    dtype = np.result_type(spec_of(start).dtype, spec_of(stop).dtype, 1.0)
+    shape = np.broadcast_shapes(spec_of(start).shape, spec_of(stop).shape)
+    weights = np.arange(num) / max(num - 1 if endpoint else num, 1)
+    weights = weights.reshape((num,) + (1,) * len(shape)).astype(np.zeros(0, dtype).real.dtype)
+    return convert(start, dtype), convert(stop, dtype), home(start, stop).asarray(weights)
+
+
+def _spaced(y: Any, dtype: Any, axis: int) -> Any:
+    ndim = len(spec_of(y).shape)
+    axis = normalize_axis_index(axis, ndim)
+    if axis:
+        y = s.transpose(y, axes=(*range(1, axis + 1), 0, *range(axis + 1, ndim)))
+    if dtype is None:
+        return y
+    return convert(e.floor(y) if np.issubdtype(dtype, np.integer) else y, dtype)
+
+
+@numpy_function("linspace")
+def linspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, retstep: bool = False, dtype: Any = None,
+    axis: int = 0, *, device: Any = None,
+) -> Any:  # fmt: skip
+    start, stop, t = _between(start, stop, num, endpoint)
+    y = _spaced(start * (1.0 - t) + stop * t, dtype, axis)
+    if not retstep:
+        return y
+    gaps = num - 1 if endpoint else num
+    return y, (stop - start) / gaps if gaps > 0 else (stop - start) * np.nan
+
+
+@numpy_function("logspace")
+def logspace(
+    start: Any, stop: Any, num: int = 50, endpoint: bool = True, base: Any = 10.0, dtype: Any = None, axis: int = 0
+) -> Any:
+    start, stop, t = _between(start, stop, num, endpoint)
+    return _spaced(e.power(base, start * (1.0 - t) + stop * t), dtype, axis)
+
+
+@numpy_function("geomspace")
+def geomspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0) -> Any:
+    start, stop, t = _between(start, stop, num, endpoint)
+    return _spaced(start * e.power(stop / start, t), dtype, axis)
+
+
+@numpy_function("meshgrid")
+def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = "xy") -> tuple[Any, ...]:
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"meshgrid: indexing must be 'xy' or 'ij', got {indexing!r}")
+    order = list(range(len(xi)))  # the axis of each
+    if indexing == "xy" and len(xi) > 1:
+        order[:2] = 1, 0
+    flat = [
+        s.reshape(x, shape=tuple(-1 if axis == i else 1 for i in range(len(xi))), order="C")
+        for axis, x in zip(order, as_arrays(xi), strict=True)
+    ]
+    if sparse:
+        return tuple(flat)
+    shape = np.broadcast_shapes(*(spec_of(x).shape for x in flat))
+    return tuple(declare.broadcast_to(x, shape=shape) for x in flat)
+
+
+# -- what an array is ---------------------------------------------------------------------------------
+@numpy_function("shape")
+def shape(a: Any) -> tuple[int, ...]:
+    return spec_of(as_array(a)).shape
+
+
+@numpy_function("ndim")
+def ndim(a: Any) -> int:
+    return spec_of(as_array(a)).ndim
+
+
+@numpy_function("size")
+def size(a: Any, axis: Any = None) -> int:
+    spec = spec_of(as_array(a))
+    if axis is None:
+        return spec.size
+    n = 1
+    for i in normalize_axis_tuple(axis, spec.ndim):
+        n *= spec.shape[i]
+    return n
+
+
+@numpy_function("isscalar")
+def isscalar(element: Any) -> bool:
+    return False
+
+
+@numpy_function("iscomplexobj")
+def iscomplexobj(x: Any) -> bool:
+    return spec_of(as_array(x)).dtype.kind == "c"
+
+
+@numpy_function("isrealobj")
+def isrealobj(x: Any) -> bool:
+    return spec_of(as_array(x)).dtype.kind != "c"
+
+
+@numpy_function("iscomplex")
+def iscomplex(x: Any) -> Any:
+    x = e.stop_gradient(as_array(x))
+    return home(x).function("iscomplex")(x)
+
+
+@numpy_function("isreal")
+def isreal(x: Any) -> Any:
+    x = e.stop_gradient(as_array(x))
+    return home(x).function("isreal")(x)
+
+
+def _of_dtypes(name: str, stand_in: Callable[[Any], Any]) -> None:
+    """A function of NumPy's that only asks for dtypes."""
+    theirs = getattr(np, name)
+
+    @numpy_function(name)
+    def function(*args: Any, **options: Any) -> Any:
+        return theirs(*(stand_in(a) if type(a) is Box else a for a in args), **options)
+
+
+_of_dtypes("result_type", lambda a: spec_of(a).dtype)
+_of_dtypes("can_cast", lambda a: spec_of(a).dtype)
+_of_dtypes("common_type", lambda a: np.empty(0, spec_of(a).dtype))
+_of_dtypes("min_scalar_type", lambda a: spec_of(a).dtype)

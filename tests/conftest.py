@@ -19,6 +19,7 @@ import pytest
 import cupy_on_cpu
 
 NAMES = ("numpy", "cupy", "strict")
+OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 #: How every refusal of the emulated device reads.
 NOT_EMULATED = "emulated on the CPU"
 
@@ -165,10 +166,10 @@ def refusal(error: BaseException | None) -> str | None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     choice = config.stash[CHOICE]
     outcomes: dict[str, Counter[str]] = {name: Counter() for name in NAMES}
-    for outcome, reports in terminalreporter.stats.items():
-        for report in reports:
-            name = dict(getattr(report, "user_properties", ())).get("backend")
-            if name in outcomes and (report.when == "call" or outcome in ("error", "skipped")):
+    for outcome in OUTCOMES:
+        for report in terminalreporter.getreports(outcome):
+            name = dict(report.user_properties).get("backend")
+            if name in outcomes:
                 outcomes[name][outcome] += 1
     terminalreporter.section("backends")
     for name in NAMES:
@@ -181,5 +182,5 @@ def _line(choice: Choice, name: str, outcomes: Counter[str]) -> str:
         return "not tested (no GPU answers, and it was not asked for)" if name == "cupy" else "not asked for"
     if reason := choice.why_not(name):
         return f"SKIPPED: {reason}"
-    counted = ", ".join(f"{outcomes[o]} {o}" for o in ("passed", "failed", "error", "skipped") if outcomes[o])
+    counted = ", ".join(f"{outcomes[o]} {o}" for o in OUTCOMES if outcomes[o])
     return f"{counted or 'no tests'}; {choice.describe(name)}"

@@ -12,6 +12,7 @@ from . import numpy as numpy
 from .backend import use as use
 from .extend import defvjp as defvjp
 from .extend import primitive as primitive
+from .transforms.cost import cost as cost
 from .transforms.gradients import elementwise_grad as elementwise_grad
 from .transforms.gradients import grad as grad
 from .transforms.gradients import value_and_grad as value_and_grad

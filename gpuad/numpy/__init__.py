@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as _np
 
+from . import contractions as _contractions
+from . import creation as _creation
 from . import elementwise as _elementwise
+from . import indexing as _indexing
+from . import linalg as linalg
+from . import random as random
 from . import reductions as _reductions
+from . import shapes as _shapes
 from . import sorting as _sorting
 from .frontend import functions as _functions
-from .frontend import is_traced as _is_traced
-from .frontend import plain_backend as _plain_backend
-from .frontend import unsupported as _unsupported
+from .frontend import pass_on as _pass_on
 
 _aliases = _elementwise.defined
 
@@ -31,14 +35,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*dir(_np), *_functions, *_aliases})
-
-
-def _pass_on(name: str, theirs: Any) -> Any:
-    def function(*args: Any, **kwargs: Any) -> Any:
-        if _is_traced(args) or _is_traced(kwargs.values()):
-            raise _unsupported(name)
-        return _plain_backend(name, (*args, *kwargs.values())).function(name)(*args, **kwargs)
-
-    function.__name__ = function.__qualname__ = name
-    function.__doc__ = getattr(theirs, "__doc__", None)
-    return function

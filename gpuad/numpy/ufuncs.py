@@ -41,6 +41,8 @@ def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[st
             if dtype is None:
                 return known(*inputs)
             return known(*(declare.astype(x, dtype=np.dtype(dtype)) for x in inputs))
+        if ufunc.signature is not None and dtype is None:  # of a product, such as vecdot's axis
+            return known(*inputs, **options)
     elif method in _METHODS.get(ufunc, {}):
         return functions[_METHODS[ufunc][method]](*inputs, **({"axis": 0} | options))
     what = f"{ufunc.__name__}.{method}" if method != "__call__" else ufunc.__name__
@@ -116,4 +118,8 @@ def _with_options(name: str, ufunc: np.ufunc, args: tuple[Any, ...], kwargs: dic
     options = {k: v for k, v in kwargs.items() if not _is_default(k, v)}
     if any(type(a) is Box for a in (*args, *options.values())):
         return apply(ufunc, "__call__", args, options)
-    return plain_backend(name, (*args, *options.values())).function(name)(*args, **options)
+    try:
+        function = plain_backend(name, (*args, *options.values())).function(name)
+    except AttributeError:
+        function = ufuncs[ufunc]  # what this backend lacks may be written with primitives that it has
+    return function(*args, **options)

@@ -27,9 +27,38 @@ def _broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     return np.broadcast_to(array, shape, subok=subok)
 
 
+#: NumPy's where branches at every element. From so many on, the processor can't learn an irregular condition by
+#: heart, and each wrong guess costs 5 ns.
+_MANY = 1 << 14
+_BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
+
+
+def _where(condition: Any, *choices: Any) -> Any:
+    """``np.where``, by masking bits instead of branching where there is much to choose."""
+    if isinstance(condition, np.ndarray) and condition.size >= _MANY and condition.dtype == bool:
+        if len(choices) == 2 and all(isinstance(a, (np.ndarray, np.generic, float, int)) for a in choices):
+            dtype = np.result_type(*choices)
+            x, y = (np.asarray(a, dtype) for a in choices)
+            if dtype in _BITS and {x.shape, y.shape} <= {(), condition.shape}:
+                return _masked(condition, x.view(_BITS[dtype]), y.view(_BITS[dtype])).view(dtype)
+    return np.where(condition, *choices)
+
+
+def _masked(condition: Any, x: Any, y: Any) -> Any:
+    """Of the integers ``x`` and ``y``, those that ``condition`` says."""
+    mask: Any = np.negative(condition.view(np.int8), dtype=x.dtype)  # all bits, or none
+    if x.ndim and y.ndim == 0 and not y:
+        mask &= x
+    else:
+        chosen = x ^ y
+        mask &= chosen
+        mask ^= y
+    return mask
+
+
 class NumpyBackend(Backend):
     name = "numpy"
-    overrides = {"broadcast_to": _broadcast_to}  # noqa: RUF012
+    overrides = {"broadcast_to": _broadcast_to, "where": _where}  # noqa: RUF012
     array_types = (np.ndarray, np.generic)
     #: What NumPy's reductions return; CuPy takes them as it takes Python's numbers.
     scalar_types = (np.generic,)
@@ -49,3 +78,10 @@ class NumpyBackend(Backend):
 
     def settle(self, x: Any) -> Any:
         return recycle.settle(x)
+
+    def add_at(self, out: Any, index: Any, g: Any) -> None:
+        if g.size * 4 > out.size > 64 and out.flags.c_contiguous:
+            # NumPy is several times as fast where all is flat, and finding the flat places is cheap then.
+            index = np.arange(out.size).reshape(out.shape)[index].ravel()
+            out, g = out.reshape(-1), g.ravel()
+        np.add.at(out, index, g)

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import strict_backend
-from strict_backend import DeviceArray, StrictBackend
 
 import gpuad
 import gpuad.numpy as gnp
+import strict_backend
 from gpuad import backend as backends
 from gpuad.errors import BackendError, MixedBackendError, UnsupportedError
+from strict_backend import DeviceArray, StrictBackend
 
 X = np.array([0.3, -1.2, 2.0])
 
@@ -31,7 +31,7 @@ def strict():
 
 def test_names_and_unknown_names(strict):
     assert {"numpy", "cupy", "strict"} <= set(backends.names())
-    with pytest.raises(BackendError, match="unknown backend 'torch'.*'auto'.*'numpy'"):
+    with pytest.raises(BackendError, match=r"unknown backend 'torch'.*'auto'.*'numpy'"):
         gpuad.use("torch")
 
 

@@ -12,7 +12,8 @@ from gpuad.test_util import check_grads
 
 ROWS, COLUMNS = 3, 4
 #: Smooth everywhere and of moderate slope, so that deep programs can be differentiated numerically.
-UNARY = ["sin", "cos", "tanh", "arctan", "negative", "square_tanh", "softplus", "roll", "flip", "transpose_twice", "cumsum"]
+UNARY = ["sin", "cos", "tanh", "arctan", "negative", "square_tanh", "softplus", "roll", "flip"]
+UNARY += ["transpose_twice", "cumsum"]
 BINARY = ["add", "subtract", "multiply", "divide", "maximum", "logaddexp", "hypot"]
 REDUCE = ["row", "column", "all", "product", "index", "concatenate"]
 

@@ -90,7 +90,7 @@ def add(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
     """
     if type(c) in LAZY or type(h) in LAZY:
         return _add_lazy(c, h, owned)
-    if owned:
+    if owned and type(h) is not Box:  # nothing traced can be written into a plain buffer
         c += h
         return c, True
     total = c + h

@@ -42,6 +42,7 @@ VALUES = {
     "argmax": lambda xp, x: xp.argmax(x, axis=1),
     "prod, max": lambda xp, x: xp.prod(x, axis=0) + xp.max(x, axis=0),
     "cumsum": lambda xp, x: xp.cumsum(x, axis=1),
+    "cumprod of complex": lambda xp, x: xp.cumprod(x + 1j, axis=0),
     "slices": lambda xp, x: x[1:6:2, ::-2],
     "integer index": lambda xp, x: x[xp.asarray([0, 3, 0, -1])],
     "mask": lambda xp, x: x[x > 0.5],

@@ -84,7 +84,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _DYNAMIC_SHARED = re.compile(
-    r"extern\s+__shared__\s+(?:(?:__align__|alignas)\s*\([^)]*\)\s*)?([\w\s:]+?)\s+"
+    r"extern\s+__shared__\s+(?:(?:__align__|alignas)\s*\([^)]*\)\s*)?([^;\[\]]+?)\s+"
     r"(?:(?:__align__|alignas)\s*\([^)]*\)\s*)?(\w+)\s*\[\s*\]\s*;"
 )
 

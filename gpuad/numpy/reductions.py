@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..backend import backend_of
-from ..core.box import Box, innermost, spec_of
+from ..core.box import Box, spec_of
 from ..errors import UnsupportedError
 from ..ops import elementwise as e
 from ..ops import reduce as r
 from ..ops.declare import astype, broadcast_to, real
+from .creation import as_array, as_arrays
 from .elementwise import no_options
-from .frontend import functions, is_traced, numpy_function
+from .frontend import functions, numpy_function
 
 #: NumPy's mark of an argument that wasn't given.
 NO: Any = getattr(np, "_NoValue")  # noqa: B009 - NumPy's types don't know it
@@ -38,15 +38,6 @@ def is_given(option: Any) -> bool:
 
 def flag(keepdims: Any) -> bool:
     return keepdims is not NO and bool(keepdims)
-
-
-def as_array(x: Any, beside: Any = None) -> Any:
-    """``x``; a list as an array, on the backend of ``beside`` if nothing in it is traced."""
-    if type(x) is not list and type(x) is not tuple:
-        return x
-    if is_traced(x):
-        return functions["stack"]([as_array(i) for i in x])
-    return backend_of((innermost(beside),)).asarray(x)
 
 
 def prepared(name: str, a: Any, dtype: Any = None, out: Any = None, where: Any = NO, neutral: float = 0.0) -> Any:
@@ -158,14 +149,14 @@ def std(
 def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: Any = NO) -> Any:
     """As :func:`numpy.average`; differentiable, in the weights too. Weights that add up to zero give
     infinity or NaN, where NumPy raises: to see them would mean to wait for the device."""
-    a = as_array(a, weights)
+    a, *given = as_arrays([a] if weights is None else [a, weights])
     lengths = spec_of(a).shape
     axes, keepdims = axes_of(axis, len(lengths)), flag(keepdims)
-    if weights is None:
+    if not given:
         result = r.mean(a, axis=axes, keepdims=keepdims)
         total = float(r.count_of(lengths, axes))
     else:
-        weights = as_array(weights, a)
+        (weights,) = given
         if spec_of(weights).shape != lengths:
             weights = _along_axes(weights, lengths, axes)
         total = r.sum_(weights, axis=axes, keepdims=keepdims)
@@ -350,19 +341,18 @@ def _part(axis: int, ndim: int, start: int | None, stop: int | None) -> tuple[sl
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = NO, append: Any = NO) -> Any:
     if n < 0:
         raise ValueError(f"diff: order must be non-negative but got {n!r}")
-    beside = next((v for v in (a, prepend, append) if type(v) is Box), None)
-    a = as_array(a, beside)
+    a, *ends = as_arrays(v for v in (a, prepend, append) if v is not NO)
     if n == 0:
         return a
     lengths = spec_of(a).shape
     if not lengths:
         raise ValueError("diff requires input that is at least one dimensional")
     axis = normalize_axis_index(axis, len(lengths))
-    ends = [as_array(v, beside) for v in (prepend, append)]
-    if any(v is not NO for v in ends):
+    if ends:
         edge = tuple(1 if i == axis else m for i, m in enumerate(lengths))
-        before, after = ([] if v is NO else [broadcast_to(v, shape=edge) if not spec_of(v).shape else v] for v in ends)
-        a = functions["concatenate"]([*before, a, *after], axis=axis)
+        parts = [v if spec_of(v).shape else broadcast_to(v, shape=edge) for v in ends]
+        parts.insert(0 if prepend is NO else 1, a)
+        a = functions["concatenate"](parts, axis=axis)
     later, earlier = _part(axis, len(lengths), 1, None), _part(axis, len(lengths), None, -1)
     for _ in range(n):
         a = a[later] - a[earlier]
@@ -371,22 +361,22 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = NO, append: Any = NO
 
 @numpy_function("ediff1d")
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
-    beside = next((v for v in (ary, to_end, to_begin) if type(v) is Box), None)
-    ary, to_end, to_begin = (as_array(v, beside) for v in (ary, to_end, to_begin))
-    flat = functions["reshape"](ary, (-1,))
-    parts = [v if v is None else functions["reshape"](v, (-1,)) for v in (to_begin, flat[1:] - flat[:-1], to_end)]
-    given = [v for v in parts if v is not None]
-    return functions["concatenate"](given) if len(given) > 1 else given[0]
+    ary, *ends = as_arrays(v for v in (ary, to_begin, to_end) if v is not None)
+    flat, *ends = (functions["reshape"](v, (-1,)) for v in (ary, *ends))
+    steps = flat[1:] - flat[:-1]
+    ends.insert(0 if to_begin is None else 1, steps)
+    return functions["concatenate"](ends) if len(ends) > 1 else steps
 
 
 @numpy_function("trapezoid")
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
-    y, x = as_array(y, x), as_array(x, y)
+    y, *places = as_arrays([y] if x is None else [y, x])
     ndim = len(spec_of(y).shape)
     axis = normalize_axis_index(axis, ndim)
-    if x is not None:
-        dx = diff(x) if len(spec_of(x).shape) == 1 else diff(x, axis=axis)
-        if len(spec_of(x).shape) == 1:
+    if places:
+        along = len(spec_of(places[0]).shape) > 1
+        dx = diff(places[0], axis=axis if along else 0)
+        if not along:
             dx = functions["reshape"](dx, tuple(-1 if i == axis else 1 for i in range(ndim)))
     heights = y[_part(axis, ndim, 1, None)] + y[_part(axis, ndim, None, -1)]
     return functions["sum"](dx * heights * 0.5, axis=axis)

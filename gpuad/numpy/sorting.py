@@ -16,9 +16,10 @@ from ..ops import elementwise as e
 from ..ops import reduce as r
 from ..ops import sort as s
 from ..ops.declare import astype
+from .creation import as_array, as_arrays
 from .elementwise import no_options
 from .frontend import functions, is_traced, numpy_function
-from .reductions import as_array, axes_of, flag, mean
+from .reductions import axes_of, flag, mean
 
 
 def _flattened(a: Any, axis: Any) -> tuple[Any, int]:
@@ -59,12 +60,12 @@ def argpartition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", or
 
 @numpy_function("searchsorted")
 def searchsorted(a: Any, v: Any, side: str = "left", sorter: Any = None) -> Any:
-    return s.searchsorted(as_array(a, v), as_array(v, a), side=side, sorter=sorter)
+    return s.searchsorted(*as_arrays([a, v]), side=side, sorter=sorter)
 
 
 @numpy_function("digitize")
 def digitize(x: Any, bins: Any, right: bool = False) -> Any:
-    return s.digitize(as_array(x, bins), as_array(bins, x), right=right)
+    return s.digitize(*as_arrays([x, bins]), right=right)
 
 
 # -- quantiles ------------------------------------------------------------------------------------

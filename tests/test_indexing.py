@@ -364,6 +364,8 @@ LACKING = {
     "choose wrap": lambda n, x, y: n.choose([-1, 5, 0], (x, x[::-1] * y[0, 0]), mode="wrap"),
     "compress": lambda n, x, y: n.compress([False, True], x),
     "pad by axis": lambda n, x, y: n.pad(x, ((0, 0), (2, 1))),
+    "pad wrap wide": lambda n, x, y: n.pad(x, ((1, 0), (2, 7)), mode="wrap"),
+    "meshgrid of 0d": lambda n, x, y: n.meshgrid(x[0], y[0, 0], y[1], indexing="ij")[1],
     "reshape A": lambda n, x, y: n.reshape(x.T, (2, 3), order="A"),
     "select of numbers": lambda n, x, y: n.select([x > 0, x < -1], [x, -1.0]),
     "piecewise": lambda n, x, y: n.piecewise(x, [x < 0.0, x > 0.5], [lambda v: v * v, 3.0, lambda v: v * 2.0]),
@@ -399,6 +401,31 @@ def test_what_a_backend_lacks_works_on_plain_arrays(f, backend):
     found = f(gnp, backend.asarray(x))
     assert backend.owns(type(found))
     assert np.array_equal(backend.to_numpy(found), f(np, x))
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, i: x[0] * x[1:, None] + x[..., ::-1],
+        lambda x, i: x[i] * x[:, i],
+        lambda x, i: x[i[0]] + x[:1],
+        lambda x, i: gnp.take(x, i, axis=1, mode="wrap"),
+        lambda x, i: gnp.concatenate([gnp.stack([x, x * x]), gnp.tile(x, (2, 1, 1))], axis=1),
+        lambda x, i: gnp.pad(gnp.roll(gnp.diag(gnp.diagonal(x)), 1), 2),
+        lambda x, i: gnp.triu(gnp.rot90(x)) + gnp.repeat(x, 1, axis=0),
+        lambda x, i: gnp.array([x[0, 0], 2.0, x[1, 1]]),
+    ],
+)
+def test_nothing_waits_for_the_device(f, backend):
+    if backend.name != "strict":
+        pytest.skip("the strict stand-in counts this")
+    from strict_backend import counts
+
+    x, i = backend.asarray(np.arange(9.0).reshape(3, 3)), backend.asarray(np.array([2, 0, 0]))
+    counts.clear()
+    value, pullback = vjp(lambda x: f(x, i), x)
+    pullback(value)
+    assert (counts["sync"], counts["to_host"]) == (0, 0)
 
 
 # -- options and errors -------------------------------------------------------------------------------

@@ -153,6 +153,8 @@ for _name in ("zeros", "ones", "empty"):
 
 def as_shape(shape: Any) -> tuple[int, ...]:
     """A shape as NumPy takes it: a number, or a sequence of numbers."""
+    if type(shape) is tuple:
+        return tuple(map(operator.index, shape))
     try:
         return (operator.index(shape),)
     except TypeError:

@@ -41,6 +41,8 @@ def reshape(a: Any, /, shape: Any = None, order: Any = "C", *, newshape: Any = N
 
 def _order(a: Any, order: Any) -> str:
     """``"C"`` or ``"F"``; ``"A"`` means the latter for what lies in memory like that alone."""
+    if order == "C":
+        return "C"
     order = "C" if order is None else order.upper()
     if order != "A":
         return str(order)

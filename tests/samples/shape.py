@@ -102,7 +102,7 @@ for _primitives, _label, _call, *_shapes in [
     ("gather", "pad edge", lambda np, x: np.pad(x, (2, 1), mode="edge"), (3,)),
     ("gather", "pad reflect", lambda np, x: np.pad(x, ((1, 4), (0, 1)), mode="reflect"), (3, 2)),
     ("gather", "pad symmetric", lambda np, x: np.pad(x, 2, mode="symmetric"), (3, 2)),
-    ("gather", "pad wrap", lambda np, x: np.pad(x, (4, 1), mode="wrap"), (3,)),
+    ("gather", "pad wrap", lambda np, x: np.pad(x, (2, 1), mode="wrap"), (3,)),
     ("gather", "delete", lambda np, x: np.delete(x, 1), (2, 3)),
     ("gather", "delete axis", lambda np, x: np.delete(x, slice(0, 2), axis=-1), (2, 3)),
     # diagonals and triangles
@@ -129,7 +129,7 @@ for _primitives, _label, _call, *_shapes in [
     # making
     ("astype", "astype", lambda np, x: x.astype("complex128"), (3,)),
     ("broadcast_to", "meshgrid", lambda np, x, y: np.meshgrid(x, y), (2,), (3,)),
-    ("broadcast_to", "meshgrid ij", lambda np, x, y, z: np.meshgrid(x, y, z, indexing="ij"), (2,), (), (3,)),
+    ("broadcast_to", "meshgrid ij", lambda np, x, y, z: np.meshgrid(x, y, z, indexing="ij"), (2,), (1,), (3,)),
     ("reshape", "meshgrid sparse", lambda np, x, y: np.meshgrid(x, y, sparse=True), (2,), (3,)),
     ("add", "linspace", lambda np, x, y: np.linspace(x, y, 5), (), ()),
     ("transpose", "linspace open", lambda np, x, y: np.linspace(x, y, 4, endpoint=False, axis=-1), (2,), (3, 1)),

@@ -7,7 +7,6 @@ CuPy on the CPU (``cupy_on_cpu``). What can't be tested here is skipped, and the
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import sys
 from collections import Counter
@@ -173,8 +172,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
                 outcomes[name][outcome] += 1
     terminalreporter.section("backends")
     for name in NAMES:
-        with contextlib.suppress(ImportError):  # gpuad itself can't be imported: the tests have said so
-            terminalreporter.line(f"{name}: {_line(choice, name, outcomes[name])}")
+        try:
+            line = _line(choice, name, outcomes[name])
+        except Exception as error:  # gpuad can't be imported, say; the tests have said more of it
+            line = f"unknown: {error}"
+        terminalreporter.line(f"{name}: {line}")
 
 
 def _line(choice: Choice, name: str, outcomes: Counter[str]) -> str:

@@ -372,11 +372,11 @@ def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
 def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     y, *places = as_arrays([y] if x is None else [y, x])
     ndim = len(spec_of(y).shape)
-    axis = normalize_axis_index(axis, ndim)
+    at = normalize_axis_index(axis, ndim)  # x may have more axes, so elsewhere the axis stays as it was given
     if places:
-        along = len(spec_of(places[0]).shape) > 1
-        dx = diff(places[0], axis=axis if along else 0)
-        if not along:
-            dx = functions["reshape"](dx, tuple(-1 if i == axis else 1 for i in range(ndim)))
-    heights = y[_part(axis, ndim, 1, None)] + y[_part(axis, ndim, None, -1)]
+        x = places[0]
+        dx = diff(x, axis=axis if len(spec_of(x).shape) > 1 else 0)
+        if len(spec_of(x).shape) == 1:
+            dx = functions["reshape"](dx, tuple(-1 if i == at else 1 for i in range(ndim)))
+    heights = y[_part(at, ndim, 1, None)] + y[_part(at, ndim, None, -1)]
     return functions["sum"](dx * heights * 0.5, axis=axis)

@@ -6,24 +6,16 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from .core.box import Box, innermost
-from .core.primitive import Binary
 from .errors import UnsupportedError
+from .numpy.contractions import matmul
 from .numpy.frontend import functions, handlers
 from .numpy.ufuncs import array_ufunc
 from .ops import elementwise as e
 from .ops.index import getitem
 
 
-def _operator(prim: Binary) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The operator and its reflection. They ask the box's level at once, for speed."""
-
-    def left(self: Box, other: Any) -> Any:
-        return self.level.binary(prim, self, other)
-
-    def right(self: Box, other: Any) -> Any:
-        return self.level.binary(prim, other, self)
-
-    return left, right
+def _reflected(apply: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda self, other: apply(other, self)
 
 
 for _name, _prim in {
@@ -33,9 +25,8 @@ for _name, _prim in {
     "truediv": e.divide,
     "mod": e.remainder,
 }.items():
-    _left, _right = _operator(_prim)
-    setattr(Box, f"__{_name}__", _left)
-    setattr(Box, f"__r{_name}__", _right)
+    setattr(Box, f"__{_name}__", _prim.apply)
+    setattr(Box, f"__r{_name}__", _reflected(_prim.apply))
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "__pow__": lambda x, y: e.power(x, y),
@@ -53,8 +44,8 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "__le__": lambda x, y: e.less_equal(x, y),
     "__gt__": lambda x, y: e.greater(x, y),
     "__ge__": lambda x, y: e.greater_equal(x, y),
-    "__matmul__": lambda x, y: functions["matmul"](x, y),
-    "__rmatmul__": lambda x, y: functions["matmul"](y, x),
+    "__matmul__": lambda x, y: matmul(x, y),
+    "__rmatmul__": lambda x, y: matmul(y, x),
     "__getitem__": getitem,
     "__array_ufunc__": array_ufunc,
 }

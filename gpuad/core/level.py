@@ -25,13 +25,7 @@ class Level:
         """Interpret ``prim(*args, **params)``; some argument is a ``Box`` of this level."""
         raise NotImplementedError
 
-    # The same for one or two arguments, and for x[key]; a level may have a shorter way for these.
-    def unary(self, prim: Primitive, x: Box) -> Any:
-        return self.process(prim, (x,), {})
-
-    def binary(self, prim: Primitive, x: Any, y: Any) -> Any:
-        return self.process(prim, (x, y), {})
-
+    # The same for x[key]; a level may have a shorter way for it.
     def part(self, prim: Primitive, x: Box, key: Any) -> Any:
         return self.process(prim, (x,), {"key": key})
 

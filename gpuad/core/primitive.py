@@ -91,9 +91,7 @@ class Primitive:
             )
         return self.pulls[k] if self.vjps[k] is not None else None
 
-    def residuals(
-        self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any]
-    ) -> tuple[Any, tuple[Any, ...]]:
+    def residuals(self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
         """Of ``ans`` and ``values``, what the VJP of argument ``k`` reads.
 
         Where a value was in a box among ``args`` and isn't read, the box's ``Spec`` takes its place;
@@ -119,8 +117,7 @@ class Primitive:
         self.vjps = tuple(vjps)
         self.pulls = tuple(_make_pull(self, k, rule, finish) for k, rule in enumerate(vjps))
         self.reads = tuple(
-            reads(rule) - ({k} if linear else set()) if rule is not None else frozenset()
-            for k, rule in enumerate(vjps)
+            reads(rule) - ({k} if linear else set()) if rule is not None else frozenset() for k, rule in enumerate(vjps)
         )
 
     def define_variadic_vjp(self, vjp: Rule, *, linear: bool = False, finish: Finish | None = None) -> None:
@@ -146,6 +143,11 @@ def _takes_any_number(rule: Rule) -> bool:
 _VARARGS = 0x04  # inspect.CO_VARARGS; that module takes longer to import than all of gpuad
 
 
+def passes(g: Any, ans: Any, x: Any, y: Any = None) -> Any:
+    """The rule of an argument whose cotangent is that of the result; the sweep needn't call it."""
+    return g
+
+
 def unstated(*args: Any, **params: Any) -> Any:
     """Stands among the rules of a primitive for one that was never stated."""
     raise AssertionError("the rule of an argument that has none was called")
@@ -164,8 +166,8 @@ def _make_pull(prim: Primitive, k: int | None, rule: Rule | None, finish: Finish
 class _Implementations(dict[type, Callable[..., Any]]):
     """What an elementwise primitive does with an argument of each type; filled as types are met."""
 
-    def __init__(self, prim: Elementwise, traced: Callable[..., Any]) -> None:
-        super().__init__({Box: traced})
+    def __init__(self, prim: Elementwise) -> None:
+        super().__init__({Box: prim.apply})
         self.prim = prim
 
     def __missing__(self, cls: type) -> Callable[..., Any]:
@@ -184,18 +186,27 @@ class Elementwise(Primitive):
     nin = 0
     #: Every argument has a rule, and a result has its argument's dtype: the tape may take its short way.
     plain = False
+    #: Applies the primitive where an argument is a ``Box``.
+    apply: Callable[..., Any]
 
     def __init__(self, name: str, forward: Callable[..., Any] | None = None) -> None:
         super().__init__(name, forward)
-        self.impl = _Implementations(self, self._traced)
+        self.impl = _Implementations(self)
 
-    def _traced(self, *args: Any) -> Any:
-        raise NotImplementedError
+    def define_vjps(self, vjps: Sequence[Rule | None], *, plain: bool = False, **how: Any) -> None:
+        super().define_vjps(vjps, **how)
+        self.plain = plain and not {None, unstated}.intersection(vjps)
 
 
 class Unary(Elementwise):
     nin = 1
     vjp: Any
+
+    def __init__(self, name: str, forward: Callable[..., Any] | None = None) -> None:
+        from .tape import unary_recorder  # which needs this module
+
+        self.apply = unary_recorder(self)
+        super().__init__(name, forward)
 
     def define_vjps(self, vjps: Sequence[Rule | None], **how: Any) -> None:
         super().define_vjps(vjps, **how)
@@ -204,11 +215,8 @@ class Unary(Elementwise):
 
     def __call__(self, x: Any) -> Any:
         if type(x) is Box:
-            return x.level.unary(self, x)
+            return self.apply(x)
         return self.impl[type(x)](x)
-
-    def _traced(self, x: Box) -> Any:
-        return x.level.unary(self, x)
 
 
 _PYTHON_SCALARS = frozenset({float, int, complex, bool})
@@ -216,6 +224,12 @@ _PYTHON_SCALARS = frozenset({float, int, complex, bool})
 
 class Binary(Elementwise):
     nin = 2
+
+    def __init__(self, name: str, forward: Callable[..., Any] | None = None) -> None:
+        from .tape import binary_recorder  # which needs this module
+
+        self.apply = binary_recorder(self)
+        super().__init__(name, forward)
 
     def define_vjps(self, vjps: Sequence[Rule | None], **how: Any) -> None:
         super().define_vjps(vjps, **how)
@@ -225,18 +239,13 @@ class Binary(Elementwise):
 
     def __call__(self, x: Any, y: Any) -> Any:
         kind, other = type(x), type(y)
-        if kind is Box:
-            return x.level.binary(self, x, y)
-        if other is Box:
-            return y.level.binary(self, x, y)
+        if kind is Box or other is Box:
+            return self.apply(x, y)
         if kind is other or other in _PYTHON_SCALARS:
             return self.impl[kind](x, y)
         if kind in _PYTHON_SCALARS:
             return self.impl[other](x, y)
         return self.evaluate((x, y), {})
-
-    def _traced(self, x: Any, y: Any) -> Any:
-        return self(x, y)
 
 
 def reads(rule: Rule) -> frozenset[int]:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from numpy import ndarray
+
 from .cotangent import LAZY, Lazy, add
+from .primitive import passes
 from .tape import UNARY, Tape
 
 
@@ -34,14 +37,16 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
             if g is None:
                 continue
             table[out] = None
-            if type(g) in LAZY:
+            if type(g) is not ndarray and type(g) in LAZY:
                 g = g.dense()
         elif g is None:
             continue
-        h = rule(g, ans, x) if y is unary else rule(g, ans, x, y)
+        h = g if rule is passes else rule(g, ans, x) if y is unary else rule(g, ans, x, y)
         c = table[parent]
         if c is None:
             table[parent] = h
+        elif owned[parent] and type(c) is ndarray and type(h) is ndarray:
+            c += h
         else:
             table[parent], owned[parent] = add(c, h, owned[parent])
     return [g.dense() if isinstance(g, Lazy) else g for g in (table[i] for i in inputs)]

@@ -12,6 +12,7 @@ rule reads. A unary rule has ``UNARY`` for y. A rule of any other arity finds al
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from numpy import ndarray
@@ -20,7 +21,7 @@ from ..backend.recycle import recyclable
 from ..errors import LeakedTracerError
 from .box import Box, Spec, make_spec, spec_of
 from .cotangent import Indexed, Parts
-from .level import Level
+from .level import Level, innermost_level
 from .primitive import Binary, Primitive, Unary
 
 UNARY: Any = type("UNARY", (), {"__repr__": lambda self: "UNARY"})()
@@ -58,19 +59,23 @@ class Tape(Level):
         self.append = _leaked
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        traced = [type(a) is Box and a.level is self for a in args]
-        values = [a.value if t else a for a, t in zip(args, traced, strict=True)]
-        ans = prim(*values, **params)
+        values = [a.value if type(a) is Box and a.level is self else a for a in args]
+        return self.record(prim, args, values, params, prim(*values, **params))
+
+    def record(
+        self, prim: Primitive, args: tuple[Any, ...], values: list[Any], params: dict[str, Any], ans: Any
+    ) -> Any:
+        """Write down that ``prim`` made ``ans`` of ``args``; ``values`` are these with our boxes opened."""
         if prim.piecewise_constant:
             return recyclable(ans)
         index = None
         for k, a in enumerate(args):
-            if traced[k]:
+            if a is not values[k]:
                 pull = prim.pull(k)
                 if pull is not None:
                     if index is None:
                         index = self.new_index()
-                    kept_ans, kept = prim.residuals(k, ans, values, traced)
+                    kept_ans, kept = prim.residuals(k, ans, args, values)
                     self.append((pull, index, a.index, kept_ans, (kept, params, k, a.spec), UNARY))
         if index is None:
             return ans
@@ -89,8 +94,6 @@ class Tape(Level):
             boxes.append(self.box(a, place, spec))
         return tuple(boxes)
 
-    # The three short ways spell out what `box` and `process` do: they are what a program of small arrays
-    # spends its time on.
     def part(self, prim: Primitive, x: Box, key: Any) -> Any:
         value, whole = x.value, x.spec
         ans = value[key]
@@ -111,107 +114,92 @@ class Tape(Level):
         box.spec = spec
         return box
 
-    def unary(self, prim: Unary, x: Box) -> Any:  # type: ignore[override]
-        if not prim.plain:
-            return self.process(prim, (x,), {})
+
+# What a program of small arrays spends its time on is spelled out below: the short way of `process` and `box`
+# for an elementwise operation whose result has the shape and dtype of its argument.
+def unary_recorder(prim: Unary) -> Callable[[Box], Any]:
+    """A function that applies ``prim`` to a box."""
+
+    def apply(x: Box) -> Any:
+        tape = x.level
+        if type(tape) is not Tape or not prim.plain:
+            return tape.process(prim, (x,), {})
         value = x.value
         ans = prim.impl[type(value)](value)
-        index = self.new_index()
-        self.append(
-            (
-                prim.vjp,
-                index,
-                x.index,
-                ans if prim.keeps_ans else None,
-                value if prim.keeps_x else None,
-                UNARY,
-            )
-        )
+        index = tape.new_index()
+        kept = ans if prim.keeps_ans else None
+        tape.append((prim.vjp, index, x.index, kept, value if prim.keeps_x else None, UNARY))
         box = _new(Box)
         box.value = ans
-        box.level = self
+        box.level = tape
         box.index = index
         box.spec = x.spec
         return box
 
-    def binary(self, prim: Binary, x: Any, y: Any) -> Any:  # type: ignore[override]
-        if not prim.plain:
-            return self.process(prim, (x, y), {})
-        # Of two boxes, the caller asks the level of the first; the innermost level is to decide.
-        if type(x) is Box and x.level is self:
+    return apply
+
+
+def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
+    """A function that applies ``prim`` to two arguments, of which one or both are boxes."""
+
+    def apply(x: Any, y: Any) -> Any:
+        kind = type(y)
+        if type(x) is Box:
+            tape = x.level
+            if type(tape) is not Tape or not prim.plain:
+                return process(x, y)
             xv, spec = x.value, x.spec
-            kind = type(y)
             if kind is float or kind is int:
                 if type(xv) is ndarray:
-                    y = spec.numbers[y] if y in spec.numbers else spec.number(y)
+                    number = spec.numbers.get(y)
+                    y = spec.number(y) if number is None else number
                 ans = prim.impl[type(xv)](xv, y)
-                index = self.new_index()
-                a, b, c = prim.keeps_for_x
-                self.append(
-                    (
-                        prim.vjp_x,
-                        index,
-                        x.index,
-                        ans if a else None,
-                        xv if b else None,
-                        y if c else None,
-                    )
-                )
-            elif kind is Box and y.spec is spec and y.level is self:
-                yv = y.value
-                ans = prim.impl[type(xv)](xv, yv) if type(xv) is type(yv) else prim(xv, yv)
-                index = self.new_index()
-                a, b, c = prim.keeps_for_x
-                self.append(
-                    (
-                        prim.vjp_x,
-                        index,
-                        x.index,
-                        ans if a else None,
-                        xv if b else None,
-                        yv if c else None,
-                    )
-                )
-                a, b, c = prim.keeps_for_y
-                self.append(
-                    (
-                        prim.vjp_y,
-                        index,
-                        y.index,
-                        ans if a else None,
-                        xv if b else None,
-                        yv if c else None,
-                    )
-                )
-            elif kind is Box and y.level.depth > self.depth:
-                return y.level.binary(prim, x, y)
+            elif kind is Box:
+                if y.spec is not spec or y.level is not tape:
+                    return process(x, y)
+                partner, y = y, y.value
+                ans = prim.impl[type(xv)](xv, y) if type(xv) is type(y) else prim(xv, y)
             else:
-                return self.process(prim, (x, y), {})
-        elif type(x) is float or type(x) is int:
-            yv, spec = y.value, y.spec
-            if type(yv) is ndarray:
-                x = spec.numbers[x] if x in spec.numbers else spec.number(x)
-            ans = prim.impl[type(yv)](x, yv)
-            index = self.new_index()
-            a, b, c = prim.keeps_for_y
-            self.append(
-                (
-                    prim.vjp_y,
-                    index,
-                    y.index,
-                    ans if a else None,
-                    x if b else None,
-                    yv if c else None,
-                )
-            )
+                ans = prim(xv, y)
+                if spec_of(ans) is not spec:  # x was broadcast or promoted, which its rule knows nothing of
+                    return tape.record(prim, (x, y), [xv, y], {}, ans)
+            index = tape.new_index()
+            a, b, c = prim.keeps_for_x
+            tape.append((prim.vjp_x, index, x.index, ans if a else None, xv if b else None, y if c else None))
+            if kind is Box:
+                a, b, c = prim.keeps_for_y
+                kept = ans if a else None
+                tape.append((prim.vjp_y, index, partner.index, kept, xv if b else None, y if c else None))
         else:
-            return self.process(prim, (x, y), {})
+            tape = y.level
+            if type(tape) is not Tape or not prim.plain:
+                return process(x, y)
+            yv, spec = y.value, y.spec
+            if type(x) is float or type(x) is int:
+                if type(yv) is ndarray:
+                    number = spec.numbers.get(x)
+                    x = spec.number(x) if number is None else number
+                ans = prim.impl[type(yv)](x, yv)
+            else:
+                ans = prim(x, yv)
+                if spec_of(ans) is not spec:
+                    return tape.record(prim, (x, y), [x, yv], {}, ans)
+            index = tape.new_index()
+            a, b, c = prim.keeps_for_y
+            tape.append((prim.vjp_y, index, y.index, ans if a else None, x if b else None, yv if c else None))
         box = _new(Box)
         box.value = ans
-        box.level = self
+        box.level = tape
         box.index = index
         box.spec = spec
         return box
+
+    def process(x: Any, y: Any) -> Any:
+        level = innermost_level((x, y))
+        assert level is not None
+        return level.process(prim, (x, y), {})
+
+    return apply
 
 
 def _leaked(record: Record) -> NoReturn:

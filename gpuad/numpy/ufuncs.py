@@ -9,19 +9,21 @@ import numpy as np
 
 from ..backend import owner_of_type
 from ..core.box import Box
-from ..core.primitive import Unary
+from ..core.primitive import Elementwise, Unary
 from ..errors import UnsupportedError
 from ..ops import declare
 from .frontend import functions, plain_backend
 
 #: The primitive (or function of primitives) that a NumPy ufunc is.
 ufuncs: dict[np.ufunc, Callable[..., Any]] = {}
+#: The same, where it is known that an argument is traced.
+_traced: dict[np.ufunc, Callable[..., Any]] = {}
 
 
 def array_ufunc(self: Box, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """``__array_ufunc__``: NumPy asks what its ufunc does with a traced array."""
     if method == "__call__" and not kwargs:
-        known = ufuncs.get(ufunc)
+        known = _traced.get(ufunc)
         if known is not None:
             return known(*inputs)
     return apply(ufunc, method, inputs, kwargs)
@@ -78,6 +80,7 @@ def define(name: str, primitive: Callable[..., Any]) -> Callable[..., Any]:
     """Let ``primitive`` stand for NumPy's ufunc ``name``; returns the function of ``gpuad.numpy``."""
     ufunc = getattr(np, name)
     ufuncs[ufunc] = primitive
+    _traced[ufunc] = primitive.apply if isinstance(primitive, Elementwise) else primitive
     function = _unary(name, primitive) if type(primitive) is Unary else _any(name, ufunc, primitive)
     function.__name__ = function.__qualname__ = name
     function.__module__ = "gpuad.numpy"
@@ -89,23 +92,23 @@ def define(name: str, primitive: Callable[..., Any]) -> Callable[..., Any]:
 
 def _unary(name: str, prim: Unary) -> Callable[..., Any]:
     # Spelled out, for programs of small arrays spend much of their time here.
-    impl = prim.impl
+    traced = prim.apply
     ufunc = getattr(np, name)
 
-    def function(x: Any, /, out: Any = None, *, where: Any = True, dtype: Any = None, **kwargs: Any) -> Any:
-        if out is None and where is True and dtype is None and not kwargs:
+    def function(x: Any, /, *out: Any, **options: Any) -> Any:
+        if not out and not options:
             if type(x) is Box:
-                return x.level.unary(prim, x)
+                return traced(x)
             if owner_of_type(type(x)) is not None:
-                return impl[type(x)](x)
-        return _with_options(name, ufunc, (x,), {"out": out, "where": where, "dtype": dtype, **kwargs})
+                return prim.impl[type(x)](x)
+        return _with_options(name, ufunc, (x, *out), options)
 
     return function
 
 
 def _any(name: str, ufunc: np.ufunc, primitive: Callable[..., Any]) -> Callable[..., Any]:
     def function(*args: Any, **kwargs: Any) -> Any:
-        if not kwargs and len(args) == ufunc.nin and any(type(a) is Box for a in args):
+        if not kwargs and len(args) == ufunc.nin and Box in map(type, args):
             return primitive(*args)
         return _with_options(name, ufunc, args, kwargs)
 
@@ -113,7 +116,7 @@ def _any(name: str, ufunc: np.ufunc, primitive: Callable[..., Any]) -> Callable[
 
 
 def _with_options(name: str, ufunc: np.ufunc, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if len(args) > ufunc.nin:
+    if len(args) == ufunc.nin + 1:
         args, kwargs = args[: ufunc.nin], {**kwargs, "out": args[ufunc.nin]}
     options = {k: v for k, v in kwargs.items() if not _is_default(k, v)}
     if any(type(a) is Box for a in (*args, *options.values())):

@@ -32,16 +32,14 @@ def unary(name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, pl
     ``plain=False`` where a result may have another dtype than a floating-point argument.
     """
     prim = Unary(name, forward)
-    prim.plain = plain
-    prim.define_vjps([vjp], finish=fit)
+    prim.define_vjps([vjp], plain=plain, finish=fit)
     return register(prim)
 
 
 def binary(name: str, vjp_x: Rule | None, vjp_y: Rule | None, forward: Callable[..., Any] | None = None) -> Binary:
     """An elementwise primitive of two arguments, with a derivative for each."""
     prim = Binary(name, forward)
-    prim.plain = vjp_x is not None and vjp_y is not None
-    prim.define_vjps([vjp_x, vjp_y], finish=fit)
+    prim.define_vjps([vjp_x, vjp_y], plain=True, finish=fit)
     return register(prim)
 
 

@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 from ..core.box import spec_of
-from ..core.primitive import Binary, Primitive, Unary
+from ..core.primitive import Binary, Primitive, Unary, passes
 from .declare import astype, binary, constant, fit, operation, real, register, unary
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
@@ -84,12 +84,12 @@ fmin: Binary = binary(
 )
 
 # -- arithmetic -----------------------------------------------------------------------------------
-add: Binary = binary("add", lambda g, ans, x, y: g, lambda g, ans, x, y: g)
-subtract: Binary = binary("subtract", lambda g, ans, x, y: g, lambda g, ans, x, y: -g)
+add: Binary = binary("add", passes, passes)
+subtract: Binary = binary("subtract", passes, lambda g, ans, x, y: -g)
 multiply: Binary = binary("multiply", lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x)
 divide: Binary = binary("divide", lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y)
 negative: Unary = unary("negative", lambda g, ans, x: -g)
-positive: Unary = unary("positive", lambda g, ans, x: g)
+positive: Unary = unary("positive", passes)
 reciprocal: Unary = unary("reciprocal", lambda g, ans, x: -g * ans * ans)
 square: Unary = unary("square", lambda g, ans, x: 2.0 * g * x)
 sqrt: Unary = unary("sqrt", lambda g, ans, x: 0.5 * g / ans)

@@ -13,15 +13,17 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 GOAL_MS = 30
+ROOT = Path(__file__).resolve().parent.parent
 TIMED = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
 
 
 def milliseconds(statement: str, compiled: str) -> float:
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": compiled}
     command = [sys.executable, "-c", TIMED.format(statement)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=env, cwd=ROOT)
     return 1e3 * float(done.stdout)
 
 

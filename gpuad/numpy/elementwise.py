@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import spec_of
+from ..core.box import Box, spec_of
 from ..ops import declare
 from ..ops import elementwise as e
-from .frontend import numpy_function
+from .frontend import functions, numpy_function, plain_backend
 from .ufuncs import define
 
 #: NumPy's ufuncs under the names of their primitives, and under other names.
@@ -40,10 +40,13 @@ _ALIASES = {
     "pow": "power", "true_divide": "divide",
 }  # fmt: skip
 defined |= {alias: defined[name] for alias, name in _ALIASES.items()}
+functions.update(defined)
 
 
 @numpy_function("where")
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    if x is None and y is None:
+        return functions["nonzero"](condition)
     if x is None or y is None:
         raise ValueError("where: give both x and y, or neither")
     return e.where(condition, x, y)
@@ -116,7 +119,14 @@ def no_options(name: str, **options: Any) -> None:
             raise UnsupportedError(f"{name} on a traced array isn't supported with {option}={value!r}")
 
 
-@numpy_function("isclose")
-def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
-    a, b = e.stop_gradient(a), e.stop_gradient(b)
-    return np.isclose(a, b, rtol, atol, equal_nan)
+def _comparison(name: str) -> None:
+    """A function whose answer is a boolean, or an array of them."""
+
+    @numpy_function(name)
+    def compare(*args: Any, **options: Any) -> Any:
+        values = [e.stop_gradient(a) if type(a) is Box else a for a in args]
+        return plain_backend(name, values).function(name)(*values, **options)
+
+
+for _name in ("isclose", "allclose", "array_equal", "array_equiv"):
+    _comparison(_name)

@@ -9,23 +9,16 @@ from typing import Any
 
 import numpy as _np
 
-from . import contractions as _contractions
-from . import creation as _creation
-from . import elementwise as _elementwise
-from . import indexing as _indexing
+# These fill the table of functions.
+from . import contractions, creation, elementwise, indexing, reductions, shapes, sorting  # noqa: F401
 from . import linalg as linalg
 from . import random as random
-from . import reductions as _reductions
-from . import shapes as _shapes
-from . import sorting as _sorting
 from .frontend import functions as _functions
 from .frontend import pass_on as _pass_on
 
-_aliases = _elementwise.defined
-
 
 def __getattr__(name: str) -> Any:
-    found = _functions.get(name) or _aliases.get(name)
+    found = _functions.get(name)
     if found is None:
         theirs = getattr(_np, name)
         found = _pass_on(name, theirs) if callable(theirs) and not isinstance(theirs, type) else theirs
@@ -34,4 +27,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*dir(_np), *_functions, *_aliases})
+    return sorted({*dir(_np), *(name for name in _functions if "." not in name)})

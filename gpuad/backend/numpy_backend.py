@@ -14,11 +14,15 @@ def _broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     """``np.broadcast_to`` in a fraction of its time, for a plain array or scalar."""
     if type(array) is np.ndarray or isinstance(array, np.generic):
         have = array.shape
+        if not have and type(shape) is tuple:
+            view: Any = np.ndarray(shape, array.dtype, array, 0, (0,) * len(shape))
+            view.setflags(write=False)
+            return view
         extra = len(shape) - len(have) if type(shape) is tuple else -1
         if extra >= 0 and all(m in (n, 1) for m, n in zip(have, shape[extra:], strict=True)):
             strides = (0,) * extra + tuple(0 if m == 1 else s for m, s in zip(have, array.strides, strict=True))
             try:
-                view: Any = np.ndarray(shape, array.dtype, array, 0, strides)
+                view = np.ndarray(shape, array.dtype, array, 0, strides)
             except (ValueError, TypeError):  # memory with gaps isn't a buffer
                 pass
             else:

@@ -123,6 +123,15 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
         yield gpuad.backend.get(request.param)
 
 
+@pytest.fixture(autouse=True)
+def numpy_by_default(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that names no backend makes its arrays with NumPy, whatever devices there are."""
+    import gpuad
+
+    with contextlib.nullcontext() if "backend" in request.fixturenames else gpuad.use("numpy"):
+        yield
+
+
 @pytest.fixture
 def xp(backend: Any) -> Any:
     """The array namespace of the backend under test."""

@@ -177,6 +177,12 @@ def test_gradients_can_be_written_into(f):
     np.testing.assert_array_equal(x, X)
 
 
+@pytest.mark.parametrize("f", [lambda x: np.trace(x), lambda x: np.sum(np.diag(x)), lambda x: np.sum(x.T), lambda x: x[0, 0]])
+def test_gradients_are_writeable(f):
+    g = grad(f)(np.eye(3))
+    g += 1.0
+
+
 def test_gradient_of_the_identity_is_not_the_cotangent_itself():
     seed = np.ones(3)
     (g,) = vjp(lambda x: x, X)[1](seed)

@@ -126,7 +126,7 @@ def _own(g: Any, box: Box, taken: set[int]) -> Any:
         return g
     g = backend.settle(g)
     owner = _owner(g)
-    if id(owner) in taken or 0 in g.strides:
+    if id(owner) in taken or 0 in g.strides or not getattr(getattr(g, "flags", None), "writeable", True):
         return g.copy()
     taken.add(id(owner))
     return g

@@ -14,6 +14,7 @@ from ..backend import backend_of
 from ..core.box import innermost
 from ..errors import UnsupportedError
 from ..ops import contract
+from ..ops import linalg as systems
 from ..ops.declare import astype
 from ..ops.elementwise import absolute, power, where
 from . import contractions
@@ -199,6 +200,30 @@ def matrix_power(a: Any, n: int) -> Any:
         if not n:
             return result
         a = contract.matmul(a, a)
+
+
+# -- linear systems ---------------------------------------------------------------------------------
+@numpy_function("linalg.inv")
+def inv(a: Any) -> Any:
+    return systems.inv(*as_arrays(a))
+
+
+@numpy_function("linalg.solve")
+def solve(a: Any, b: Any) -> Any:
+    return systems.solve(*as_arrays(a, b))
+
+
+@numpy_function("linalg.det")
+def det(a: Any) -> Any:
+    return systems.det(*as_arrays(a))
+
+
+@numpy_function("linalg.slogdet")
+def slogdet(a: Any) -> Any:
+    return _SlogdetResult(*systems.slogdet(*as_arrays(a)))
+
+
+_SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
 
 # -- parts ------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ CuPy on the CPU (``cupy_on_cpu``). What can't be tested here is skipped, and the
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
 from collections import Counter

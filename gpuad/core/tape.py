@@ -22,7 +22,7 @@ from ..errors import LeakedTracerError
 from .box import Box, Spec, make_spec, spec_of
 from .cotangent import Indexed, Parts
 from .level import Level, innermost_level
-from .primitive import Binary, Primitive, Unary
+from .primitive import ANS, Binary, Primitive, Unary
 
 UNARY: Any = type("UNARY", (), {"__repr__": lambda self: "UNARY"})()
 
@@ -59,6 +59,8 @@ class Tape(Level):
         self.append = _leaked
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        if len(args) == 1 and prim.variadic_vjp is None and not prim.piecewise_constant:
+            return self.process_one(prim, args[0], params)
         values = [a.value if type(a) is Box and a.level is self else a for a in args]
         return self.record(prim, args, values, params, prim(*values, **params))
 
@@ -77,8 +79,23 @@ class Tape(Level):
                         index = self.new_index()
                     kept_ans, kept = prim.residuals(k, ans, args, values)
                     self.append((pull, index, a.index, kept_ans, (kept, params, k, a.spec), UNARY))
-        if index is None:
+        return ans if index is None else self.boxed(ans, index)
+
+    def process_one(self, prim: Primitive, x: Box, params: dict[str, Any]) -> Any:
+        """``process`` in half the time, for an operation of one argument: reductions, changes of shape."""
+        value = x.value
+        ans = prim(value, **params) if type(value) is Box else prim.evaluate((value,), params)
+        pull = prim.pull(0)
+        if pull is None:
             return ans
+        keeps = prim.reads[0]
+        kept = value if 0 in keeps else x.spec
+        index = self.new_index()
+        self.append((pull, index, x.index, ans if ANS in keeps else None, ((kept,), params, 0, x.spec), UNARY))
+        return self.boxed(ans, index)
+
+    def boxed(self, ans: Any, index: int) -> Any:
+        """What an operation returned, as boxes whose cotangents come to ``index``."""
         if type(ans) is tuple or type(ans) is list:
             return self._unpack(ans, index)
         spec = spec_of(ans)

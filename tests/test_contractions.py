@@ -134,3 +134,13 @@ def test_where_of_many_is_numpys_to_the_bit(dtype):
                 want, got = np.where(c, a, b), _where(c, a, b)
                 assert (want.dtype, want.shape) == (got.dtype, got.shape)
                 assert want.tobytes() == got.tobytes()
+
+
+@pytest.mark.parametrize(
+    "f", [np.vdot, lambda x, y: np.einsum("i,j->", x, y), lambda x, y: np.linalg.norm(x - 2.0 * y)]
+)
+def test_a_python_number_is_a_cotangent_of_a_scalar(f, backend):
+    x, y = (backend.asarray(np.array([1.0, 2.0, k])) for k in (3.0, 4.0))
+    value, pullback = vjp(lambda x, y: f(x, y), x, y)
+    for got, want in zip(pullback(2.0), pullback(2.0 * value / value), strict=True):
+        np.testing.assert_array_equal(backend.to_numpy(got), backend.to_numpy(want))

@@ -39,12 +39,12 @@ _BITS = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 
 def _where(condition: Any, *choices: Any) -> Any:
     """``np.where``, by masking bits instead of branching where there is much to choose."""
-    if isinstance(condition, np.ndarray) and condition.size >= _MANY and condition.dtype == bool:
-        if len(choices) == 2 and all(isinstance(a, (np.ndarray, np.generic, float, int)) for a in choices):
-            dtype = np.result_type(*choices)
-            x, y = (np.asarray(a, dtype) for a in choices)
-            if dtype in _BITS and {x.shape, y.shape} <= {(), condition.shape}:
-                return _masked(condition, x.view(_BITS[dtype]), y.view(_BITS[dtype])).view(dtype)
+    much = isinstance(condition, np.ndarray) and condition.size >= _MANY and condition.dtype == bool
+    if much and len(choices) == 2 and all(isinstance(a, (np.ndarray, np.generic, float, int)) for a in choices):
+        dtype = np.result_type(*choices)
+        x, y = (np.asarray(a, dtype) for a in choices)
+        if dtype in _BITS and {x.shape, y.shape} <= {(), condition.shape}:
+            return _masked(condition, x.view(_BITS[dtype]), y.view(_BITS[dtype])).view(dtype)
     return np.where(condition, *choices)
 
 

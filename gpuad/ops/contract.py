@@ -183,6 +183,8 @@ def _einsum(xp: Any, x: Any, y: Any, *, subscripts: str) -> Any:
     n = math.prod(summed)
     ans = xp.matmul(x.reshape(*batch, math.prod(rows), n), y.reshape(*batch, n, math.prod(columns)))
     ans = ans.reshape(batch + rows + columns)
+    if not ans.ndim:
+        return ans[()]  # a NumPy scalar, as NumPy's einsum gives
     return ans.transpose(p.order) if p.order else ans
 
 

@@ -225,14 +225,14 @@ def _matching(cotangent: Any, value: Any) -> list[Any]:
             raise ValueError(
                 f"vjp: the cotangent{path} has shape {got.shape}, but the value it belongs to has {spec.shape}"
             )
-        if got.dtype != spec.dtype:
-            if not np.can_cast(got.dtype, spec.dtype, "same_kind"):
-                raise TypeError(
-                    f"vjp: the cotangent{path} is of {got.dtype}, but the value it belongs to of {spec.dtype}"
-                )
+        if got.dtype != spec.dtype and not np.can_cast(got.dtype, spec.dtype, "same_kind"):
+            raise TypeError(f"vjp: the cotangent{path} is of {got.dtype}, but the value it belongs to of {spec.dtype}")
+        if type(c) in (int, float, complex, bool):
+            c = ones_like(want) * spec.dtype.type(c)  # rules are given arrays, and of the value's backend
+        elif got.dtype != spec.dtype:
             from ..ops.declare import astype
 
-            c = astype(c, dtype=spec.dtype) if type(c) not in (int, float, complex, bool) else spec.dtype.type(c)
+            c = astype(c, dtype=spec.dtype)
         checked.append(c)
     return checked
 

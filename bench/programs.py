@@ -120,7 +120,7 @@ def black_scholes(np: Any, spot: Any, vol: Any, strike: Any, rate: float, time: 
 
 def gelu(np: Any, x: Any, times: int = 2) -> Any:
     for _ in range(times):
-        x = 0.5 * x * (1.0 + np.tanh(0.7978845608 * x * (1.0 + 0.044715 * x * x)))
+        x = 0.5 * x * (1.0 + np.tanh(0.7978845608 * (x + 0.044715 * x**3)))
     return np.sum(x)
 
 

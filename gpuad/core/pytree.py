@@ -7,8 +7,6 @@ dicts keep their order, dataclasses need no registration, and a wrong leaf is re
 from __future__ import annotations
 
 import copy
-import dataclasses
-import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -40,8 +38,17 @@ def parts_of(tree: Any) -> Iterable[Any] | None:
 _LEAF, _DICT, _SEQUENCE, _NAMEDTUPLE, _DATACLASS, _NONE = range(6)
 
 
-@functools.cache
+_kinds: dict[type, int] = {}
+
+
 def _kind_of_type(cls: type) -> int:
+    kind = _kinds.get(cls)
+    if kind is None:
+        kind = _kinds[cls] = _find_kind(cls)
+    return kind
+
+
+def _find_kind(cls: type) -> int:
     if cls is type(None):
         return _NONE
     if issubclass(cls, dict):
@@ -50,7 +57,8 @@ def _kind_of_type(cls: type) -> int:
         return _NAMEDTUPLE
     if issubclass(cls, (list, tuple)):
         return _SEQUENCE
-    return _DATACLASS if dataclasses.is_dataclass(cls) else _LEAF
+    # What dataclasses.is_dataclass looks at; importing that module takes longer than all of gpuad.
+    return _DATACLASS if hasattr(cls, "__dataclass_fields__") else _LEAF
 
 
 def _field_names(tree: Any) -> Sequence[str]:
@@ -58,6 +66,8 @@ def _field_names(tree: Any) -> Sequence[str]:
         return ()
     if isinstance(tree, tuple):
         return tree._fields  # type: ignore[attr-defined, no-any-return]
+    import dataclasses  # there is one, so the program has imported it
+
     return [f.name for f in dataclasses.fields(tree)]
 
 

@@ -135,6 +135,12 @@ def test_arrays_of_two_backends_in_one_operation(f, strict):
         gpuad.grad(lambda x: gnp.sum(f(x, y)))(x)
 
 
+def test_a_cotangent_of_another_backend_is_refused(strict):
+    _, pullback = gpuad.vjp(lambda x: {"a": x[::2]}, strict.asarray(X))
+    with pytest.raises(MixedBackendError, match=r"cotangent\['a'\] \(1\): argument 0 is on the strict backend"):
+        pullback({"a": np.ones(2)})
+
+
 def test_numbers_and_numpy_scalars_go_anywhere(strict):
     x = strict.asarray(X)
     g = gpuad.grad(lambda x: gnp.sum(x * 2.0 + np.float64(3.0) * x - x * np.float32(1.0)))(x)

@@ -236,6 +236,8 @@ def test_vjp_checks_the_cotangent():
         pullback(np.ones(3))
     with pytest.raises(TypeError, match=r"complex128.*float64"):
         pullback({"a": np.ones(3) * 1j})
+    _, ordered = vjp(lambda x: {"a": x, "b": 2 * x}, X)
+    np.testing.assert_array_equal(ordered({"b": np.ones(3), "a": np.zeros(3)})[0], [2, 2, 2])
     (g,) = pullback({"a": np.ones(3, "float32")})
     assert g.dtype == np.float64
 

@@ -212,15 +212,17 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
 
 def _matching(cotangent: Any, value: Any) -> list[Any]:
     """The leaves of a cotangent, checked against the value that it belongs to."""
-    wants, has = list(leaves(value)), list(leaves(cotangent))
-    if [path for path, _ in wants] != [path for path, _ in has]:
+    wants, has = dict(leaves(value)), dict(leaves(cotangent))
+    if wants.keys() != has.keys():
         raise TypeError(
             f"vjp: the cotangent must have the containers of the value, whose leaves are "
-            f"{[path or 'the value itself' for path, _ in wants]}; got {[path or 'a single array' for path, _ in has]}"
+            f"{[path or 'the value itself' for path in wants]}; got {[path or 'a single array' for path in has]}"
         )
     checked = []
-    for (path, want), (_, c) in zip(wants, has, strict=True):
+    for path, want in wants.items():
+        c = has[path]
         spec, got = spec_of(want), spec_of(c)
+        backend_of((innermost(want), innermost(c)), f"the pullback, of value{path} (0) and cotangent{path} (1)")
         if spec.shape != got.shape:
             raise ValueError(
                 f"vjp: the cotangent{path} has shape {got.shape}, but the value it belongs to has {spec.shape}"

@@ -1,4 +1,4 @@
-"""The programs under pytest-benchmark, to compare gpuad with itself (``--benchmark-autosave``, ``--benchmark-compare``)."""
+"""The programs under pytest-benchmark, which compares gpuad with itself (--benchmark-autosave, --benchmark-compare)."""
 
 import numpy as np
 import pytest

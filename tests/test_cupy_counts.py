@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-import cupy_on_cpu
 import numpy as np
 import pytest
 
+import cupy_on_cpu
 import gpuad
 import gpuad.numpy as gnp
 

@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .backend.recycle import settle
 from .core.box import Box, Spec, spec_of
-from .core.primitive import Elementwise, Primitive, unstated
+from .core.primitive import Elementwise, Primitive, Pull, unstated
 from .errors import RuleError, UnsupportedError
 from .ops.declare import astype, fit, real
 
@@ -27,6 +28,22 @@ class UserPrimitive(Primitive):
                     f"{self.name}: {keyword}= is a traced array; arguments that are differentiated must be positional"
                 )
         return super().__call__(*args, **params)
+
+    # Neither the function nor its rules are to meet an array that isn't quite a plain one.
+    def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        return super().evaluate(tuple(map(settle, args)), params)
+
+    def pull(self, k: int) -> Pull | None:
+        pull = super().pull(k)
+        if pull is None:
+            return None
+
+        def on_plain_arrays(g: Any, ans: Any, packed: Any) -> Any:
+            args, *rest = packed
+            g, ans = (tuple(map(settle, a)) if type(a) is tuple else settle(a) for a in (g, ans))
+            return pull(g, ans, (tuple(map(settle, args)), *rest))
+
+        return on_plain_arrays
 
 
 def primitive(function: Callable[..., Any]) -> UserPrimitive:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from numpy import ndarray
 
-from ..backend.recycle import recyclable
+from ..backend.recycle import recyclable, settle
 from ..errors import LeakedTracerError
 from .box import Box, Spec, make_spec, spec_of
 from .cotangent import Indexed, Parts
@@ -69,7 +69,7 @@ class Tape(Level):
     ) -> Any:
         """Write down that ``prim`` made ``ans`` of ``args``; ``values`` are these with our boxes opened."""
         if prim.piecewise_constant:
-            return recyclable(ans)
+            return settle(ans)
         index = None
         for k, a in enumerate(args):
             if a is not values[k]:
@@ -79,7 +79,7 @@ class Tape(Level):
                         index = self.new_index()
                     kept_ans, kept = prim.residuals(k, ans, args, values)
                     self.append((pull, index, a.index, kept_ans, (kept, params, k, a.spec), UNARY))
-        return ans if index is None else self.boxed(ans, index)
+        return settle(ans) if index is None else self.boxed(ans, index)
 
     def process_one(self, prim: Primitive, x: Box, params: dict[str, Any]) -> Any:
         """``process`` in half the time, for an operation of one argument: reductions, changes of shape."""
@@ -87,7 +87,7 @@ class Tape(Level):
         ans = prim(value, **params) if type(value) is Box else prim.evaluate((value,), params)
         pull = prim.pull(0)
         if pull is None:
-            return ans
+            return settle(ans)
         keeps = prim.reads[0]
         kept = value if 0 in keeps else x.spec
         index = self.new_index()

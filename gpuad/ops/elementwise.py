@@ -125,9 +125,19 @@ def power(x: Any, y: Any) -> Any:
     return _power(x, y)
 
 
+def _to_a_number(xp: Any, x: Any, *, exponent: float) -> Any:
+    # NumPy's power of an array takes as long as ten products and more; these agree with it to rounding.
+    if exponent == 3:
+        return x * x * x
+    if exponent == 4:
+        x = x * x
+        return x * x
+    return x**exponent
+
+
 _power_of_number: Primitive = operation(
     "power_of_number",
-    lambda xp, x, *, exponent: x**exponent,
+    _to_a_number,
     lambda g, ans, x, *, exponent: g * exponent * power(x, exponent - 1.0) if exponent else g * 0.0,
 )
 

@@ -197,6 +197,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     (array([3., 4.]), array([1., 2.]))
     """
     trace = _Trace(f, primals, range(len(primals)), has_aux, "vjp")
+    recycle.drain()  # nobody knows when the way back will be gone
     value = trace.value()
     for path, leaf in leaves(value):
         if type(leaf) is not Box and not isinstance(leaf, (*_NUMBERS, int)) and owner_of_type(type(leaf)) is None:

@@ -103,12 +103,20 @@ def test_samples_use_the_primitives_they_name(monkeypatch):
         assert set(s.primitives) <= used, (s.label, used)
 
 
+def reference(s, backend, args):
+    """What the backend's own functions give; where it lacks one, or an option of it, what NumPy's give."""
+    try:
+        return flat(s.f(backend.xp, *args))
+    except (AttributeError, TypeError, ValueError):
+        return [backend.asarray(r) for r in flat(s.f(numpy, *map(backend.to_numpy, args)))]
+
+
 @EVERY
 @FLOATS
 def test_value_and_dtype_are_those_of_the_backend(s, dtype, backend):
     args = inputs(s, backend, dtype)
     with numpy.errstate(all="ignore"):
-        want = flat(s.f(backend.xp, *args))
+        want = reference(s, backend, args)
         got = flat(gpuad.vjp(lambda *a: flat(s.f(gnp, *a)), *args)[0])
     assert len(got) == len(want)
     for g, w in zip(got, want, strict=True):

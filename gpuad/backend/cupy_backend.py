@@ -10,8 +10,19 @@ import numpy as np
 from .interface import Backend
 
 
+def _solve(a: Any, b: Any) -> Any:
+    """``linalg.solve`` whose stacks of matrices are broadcast, as NumPy broadcasts them."""
+    cupy = _cupy()
+    if b.ndim == 1:
+        return _solve(a, b[:, None])[..., 0]
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    a, b = (cupy.broadcast_to(x, stack + x.shape[-2:]) for x in (a, b))
+    return cupy.linalg.solve(a, b)
+
+
 class CupyBackend(Backend):
     name = "cupy"
+    overrides = {"linalg.solve": _solve}  # noqa: RUF012
 
     @property
     def xp(self) -> Any:

@@ -167,6 +167,8 @@ _ATTRIBUTES: dict[str, Callable[[Box], Any]] = {
     "itemsize": lambda x: x.spec.dtype.itemsize,
     "nbytes": lambda x: x.spec.size * x.spec.dtype.itemsize,
     "T": lambda x: functions["transpose"](x),
+    "flags": lambda x: innermost(x).flags,
+    "strides": lambda x: innermost(x).strides,
     "mT": lambda x: functions["matrix_transpose"](x),
     "real": lambda x: functions["real"](x),
     "imag": lambda x: functions["imag"](x),

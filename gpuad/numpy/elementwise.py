@@ -104,6 +104,7 @@ def nan_to_num(
     return e.where(e.logical_and(e.isinf(x), x < 0), float(limits.min) if neginf is None else neginf, x)
 
 
+@numpy_function("around")
 @numpy_function("round")
 def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     no_options("round", out=out)
@@ -119,14 +120,16 @@ def no_options(name: str, **options: Any) -> None:
             raise UnsupportedError(f"{name} on a traced array isn't supported with {option}={value!r}")
 
 
-def _comparison(name: str) -> None:
-    """A function whose answer is a boolean, or an array of them."""
+def _constant(name: str) -> None:
+    """A function whose answer is constant: comparisons, orders, the text of an array."""
 
     @numpy_function(name)
-    def compare(*args: Any, **options: Any) -> Any:
+    def answer(*args: Any, **options: Any) -> Any:
         values = [e.stop_gradient(a) if type(a) is Box else a for a in args]
         return plain_backend(name, values).function(name)(*values, **options)
 
 
-for _name in ("isclose", "allclose", "array_equal", "array_equiv"):
-    _comparison(_name)
+for _name in (
+    "isclose allclose array_equal array_equiv isposinf isneginf fix array_repr array_str array2string isfortran"
+).split():
+    _constant(_name)

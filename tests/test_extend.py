@@ -110,7 +110,7 @@ def test_several_results():
 
 def test_rules_of_gpuads_own_primitives_can_be_stated_anew(monkeypatch):
     prim = gnp.tanh.primitive
-    for name in ("vjps", "pulls", "reads", "vjp", "keeps_ans", "keeps_x"):
+    for name in ("vjps", "pulls", "reads", "short"):
         monkeypatch.setattr(prim, name, getattr(prim, name))
     gpuad.defvjp(gnp.tanh, lambda g, ans, x: g * 100.0)
     assert grad(np.tanh)(0.0) == 100.0

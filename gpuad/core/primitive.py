@@ -184,8 +184,9 @@ class Elementwise(Primitive):
     """
 
     nin = 0
-    #: Every argument has a rule, and a result has its argument's dtype: the tape may take its short way.
-    plain = False
+    #: For the tape's short way: each argument's rule, and whether it reads the result and each argument. ``None``
+    #: where that way can't be taken, for an argument has no rule, or a result another dtype than its argument.
+    short: tuple[Any, ...] | None = None
     #: Applies the primitive where an argument is a ``Box``.
     apply: Callable[..., Any]
 
@@ -195,27 +196,24 @@ class Elementwise(Primitive):
 
     def define_vjps(self, vjps: Sequence[Rule | None], *, plain: bool = False, **how: Any) -> None:
         super().define_vjps(vjps, **how)
-        self.plain = plain and not {None, unstated}.intersection(vjps)
+        self.short = None
+        if plain and not {None, unstated}.intersection(vjps):
+            values = range(ANS, self.nin)
+            self.short = tuple(
+                (rule, *(i in read for i in values)) for rule, read in zip(vjps, self.reads, strict=True)
+            )
 
 
 class Unary(Elementwise):
     nin = 1
-    vjp: Any
 
     def __init__(self, name: str, forward: Callable[..., Any] | None = None) -> None:
         from .tape import unary_recorder  # which needs this module
 
-        self.apply = unary_recorder(self)
+        self.apply = unary_recorder(self, lambda x: self.impl[type(x)](x))
         super().__init__(name, forward)
 
-    def define_vjps(self, vjps: Sequence[Rule | None], **how: Any) -> None:
-        super().define_vjps(vjps, **how)
-        (self.vjp,) = vjps
-        self.keeps_ans, self.keeps_x = (i in self.reads[0] for i in (ANS, 0))
-
     def __call__(self, x: Any) -> Any:
-        if type(x) is Box:
-            return self.apply(x)
         return self.impl[type(x)](x)
 
 
@@ -230,12 +228,6 @@ class Binary(Elementwise):
 
         self.apply = binary_recorder(self)
         super().__init__(name, forward)
-
-    def define_vjps(self, vjps: Sequence[Rule | None], **how: Any) -> None:
-        super().define_vjps(vjps, **how)
-        self.vjp_x, self.vjp_y = vjps
-        # For each of the two rules: does it read ans, x, y?
-        self.keeps_for_x, self.keeps_for_y = (tuple(i in read for i in (ANS, 0, 1)) for read in self.reads)
 
     def __call__(self, x: Any, y: Any) -> Any:
         kind, other = type(x), type(y)

@@ -28,8 +28,6 @@ UNARY: Any = type("UNARY", (), {"__repr__": lambda self: "UNARY"})()
 
 Record = tuple[Any, int, int, Any, Any, Any]
 
-_new = object.__new__
-
 
 class Tape(Level):
     """Records the primitives that a program applies to the boxes of this level."""
@@ -47,7 +45,7 @@ class Tape(Level):
         return self.box(value, self.new_index(), spec_of(value))
 
     def box(self, value: Any, index: int, spec: Spec) -> Box:
-        box = _new(Box)
+        box = Box()
         box.value = value
         box.level = self
         box.index = index
@@ -124,7 +122,7 @@ class Tape(Level):
             ans = recyclable(ans)
         index = self.new_index()
         self.append((Indexed, index, x.index, whole, key, spec.size))
-        box = _new(Box)
+        box = Box()
         box.value = ans
         box.level = self
         box.index = index
@@ -134,19 +132,21 @@ class Tape(Level):
 
 # What a program of small arrays spends its time on is spelled out below: the short way of `process` and `box`
 # for an elementwise operation whose result has the shape and dtype of its argument.
-def unary_recorder(prim: Unary) -> Callable[[Box], Any]:
-    """A function that applies ``prim`` to a box."""
+def unary_recorder(prim: Unary, otherwise: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that applies ``prim`` to a box; what isn't one, or comes with options, goes to ``otherwise``."""
 
-    def apply(x: Box) -> Any:
-        tape = x.level
-        if type(tape) is not Tape or not prim.plain:
+    def apply(x: Any, /, *out: Any, **options: Any) -> Any:
+        if type(x) is not Box or out or options:
+            return otherwise(x, *out, **options)
+        tape, short = x.level, prim.short
+        if type(tape) is not Tape or short is None:
             return tape.process(prim, (x,), {})
         value = x.value
         ans = prim.impl[type(value)](value)
+        ((rule, reads_ans, reads_x),) = short
         index = tape.new_index()
-        kept = ans if prim.keeps_ans else None
-        tape.append((prim.vjp, index, x.index, kept, value if prim.keeps_x else None, UNARY))
-        box = _new(Box)
+        tape.append((rule, index, x.index, ans if reads_ans else None, value if reads_x else None, UNARY))
+        box = Box()
         box.value = ans
         box.level = tape
         box.index = index
@@ -162,8 +162,8 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
     def apply(x: Any, y: Any) -> Any:
         kind = type(y)
         if type(x) is Box:
-            tape = x.level
-            if type(tape) is not Tape or not prim.plain:
+            tape, short = x.level, prim.short
+            if type(tape) is not Tape or short is None:
                 return process(x, y)
             xv, spec = x.value, x.spec
             if kind is float or kind is int:
@@ -181,15 +181,14 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 if spec_of(ans) is not spec:  # x was broadcast or promoted, which its rule knows nothing of
                     return tape.record(prim, (x, y), [xv, y], {}, ans)
             index = tape.new_index()
-            a, b, c = prim.keeps_for_x
-            tape.append((prim.vjp_x, index, x.index, ans if a else None, xv if b else None, y if c else None))
+            rule, a, b, c = short[0]
+            tape.append((rule, index, x.index, ans if a else None, xv if b else None, y if c else None))
             if kind is Box:
-                a, b, c = prim.keeps_for_y
-                kept = ans if a else None
-                tape.append((prim.vjp_y, index, partner.index, kept, xv if b else None, y if c else None))
+                rule, a, b, c = short[1]
+                tape.append((rule, index, partner.index, ans if a else None, xv if b else None, y if c else None))
         else:
-            tape = y.level
-            if type(tape) is not Tape or not prim.plain:
+            tape, short = y.level, prim.short
+            if type(tape) is not Tape or short is None:
                 return process(x, y)
             yv, spec = y.value, y.spec
             if type(x) is float or type(x) is int:
@@ -202,9 +201,9 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 if spec_of(ans) is not spec:
                     return tape.record(prim, (x, y), [x, yv], {}, ans)
             index = tape.new_index()
-            a, b, c = prim.keeps_for_y
-            tape.append((prim.vjp_y, index, y.index, ans if a else None, x if b else None, yv if c else None))
-        box = _new(Box)
+            rule, a, b, c = short[1]
+            tape.append((rule, index, y.index, ans if a else None, x if b else None, yv if c else None))
+        box = Box()
         box.value = ans
         box.level = tape
         box.index = index

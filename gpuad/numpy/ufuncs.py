@@ -10,6 +10,7 @@ import numpy as np
 from ..backend import owner_of_type
 from ..core.box import Box
 from ..core.primitive import Elementwise, Unary
+from ..core.tape import unary_recorder
 from ..errors import UnsupportedError
 from ..ops import declare
 from .frontend import functions, plain_backend
@@ -91,19 +92,14 @@ def define(name: str, primitive: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _unary(name: str, prim: Unary) -> Callable[..., Any]:
-    # Spelled out, for programs of small arrays spend much of their time here.
-    traced = prim.apply
     ufunc = getattr(np, name)
 
-    def function(x: Any, /, *out: Any, **options: Any) -> Any:
-        if not out and not options:
-            if type(x) is Box:
-                return traced(x)
-            if owner_of_type(type(x)) is not None:
-                return prim.impl[type(x)](x)
+    def untraced(x: Any, /, *out: Any, **options: Any) -> Any:
+        if not out and not options and owner_of_type(type(x)) is not None:
+            return prim.impl[type(x)](x)
         return _with_options(name, ufunc, (x, *out), options)
 
-    return function
+    return unary_recorder(prim, untraced)
 
 
 def _any(name: str, ufunc: np.ufunc, primitive: Callable[..., Any]) -> Callable[..., Any]:

@@ -36,10 +36,20 @@ def unary(name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, pl
     return register(prim)
 
 
-def binary(name: str, vjp_x: Rule | None, vjp_y: Rule | None, forward: Callable[..., Any] | None = None) -> Binary:
-    """An elementwise primitive of two arguments, with a derivative for each."""
+def binary(
+    name: str,
+    vjp_x: Rule | None,
+    vjp_y: Rule | None,
+    forward: Callable[..., Any] | None = None,
+    *,
+    plain: bool = True,
+) -> Binary:
+    """An elementwise primitive of two arguments, with a derivative for each.
+
+    ``plain=False`` where a Python number must stay one.
+    """
     prim = Binary(name, forward)
-    prim.define_vjps([vjp_x, vjp_y], plain=True, finish=fit)
+    prim.define_vjps([vjp_x, vjp_y], plain=plain, finish=fit)
     return register(prim)
 
 

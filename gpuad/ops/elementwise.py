@@ -109,9 +109,8 @@ _power: Binary = binary(
     "power",
     lambda g, ans, x, y: g * y * _power(x, where(y == 0, 1.0, y - 1.0)),
     lambda g, ans, x, y: g * ans * log(where(x == 0, 1.0, x)),
+    plain=False,  # the short way of the tape would make an array of an exponent, and NumPy knows 2 and 0.5 as such
 )
-# The short way of the tape would turn a Python exponent into an array, and NumPy knows 2 and 0.5 as such.
-_power.plain = False
 _POWERS = {2: square, 1: positive, -1: reciprocal, 0.5: sqrt}
 
 

@@ -33,6 +33,19 @@ def test_reads_are_those_of_the_rule():
     assert reads(lambda g, ans, x, y: [y for _ in (g,)]) == {1}
 
 
+def test_a_variable_of_its_own_does_not_hide_what_a_rule_reads():
+    def rule(g, ans, x, y):
+        doubled = g * 2
+        return doubled * y  # a store and a load side by side, which newer interpreters make one instruction
+
+    def overwriting(g, ans, x, y):
+        x = g
+        return x
+
+    assert reads(rule) == {1}
+    assert reads(overwriting) <= {0}
+
+
 def test_rules_that_cannot_be_looked_into_read_everything():
     class Rule:
         def __call__(self, g, ans, x):

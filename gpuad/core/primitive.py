@@ -240,6 +240,9 @@ class Binary(Elementwise):
         return self.evaluate((x, y), {})
 
 
+_OF_VARIABLES = frozenset(dis.haslocal) | frozenset(dis.hasfree)
+
+
 def reads(rule: Rule) -> frozenset[int]:
     """Which values a rule reads: the numbers of its arguments, and ``ANS`` for the result.
 
@@ -253,10 +256,8 @@ def reads(rule: Rule) -> frozenset[int]:
     place = {name: i - 1 for i, name in enumerate(names)}
     found = set()
     for instruction in dis.get_instructions(code):
-        if instruction.opname.startswith("LOAD_") or instruction.opname == "MAKE_CELL":
-            # An instruction of newer interpreters may load two names at once, given as a tuple.
-            loaded = instruction.argval
-            for name in loaded if isinstance(loaded, tuple) else (loaded,):
-                if name in place:
-                    found.add(place[name])
+        # Newer interpreters have instructions that store one variable and load another: their argument is a tuple.
+        if instruction.opcode in _OF_VARIABLES and instruction.opname != "STORE_FAST":
+            named = instruction.argval
+            found |= {place[name] for name in (named if type(named) is tuple else (named,)) if name in place}
     return frozenset(found)

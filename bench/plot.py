@@ -22,6 +22,8 @@ def plot_scaling(result: Result, path: Path) -> None:
         axes.loglog(xs, ys, "o-", color="C0", label="measured")
         axes.set_xticks(xs, [str(x) for x in xs])
         axes.minorticks_off()
+        axes.set_yticks([y for y in (1, 2, 5, 10, 20, 50, 100) if 0.8 * min(ys) <= y <= 1.3 * max(ys)])
+        axes.yaxis.set_major_formatter("{x:g}")
         fixed = f"width {goals.WIDTH}" if name == "depth" else f"depth {goals.DEPTH}"
         axes.set_xlabel(f"{name} ({fixed}, batch {goals.BATCH})")
         axes.set_ylabel("value and gradient, ms")

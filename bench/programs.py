@@ -124,6 +124,13 @@ def gelu(np: Any, x: Any, times: int = 2) -> Any:
     return np.sum(x)
 
 
+def gelu_of_products(np: Any, x: Any, times: int = 2) -> Any:
+    """The same without a power, on which NumPy spends most of its time above."""
+    for _ in range(times):
+        x = 0.5 * x * (1.0 + np.tanh(0.7978845608 * x * (1.0 + 0.044715 * x * x)))
+    return np.sum(x)
+
+
 def add_entries(x: Any, n: int) -> Any:
     """Reads ``x`` entry by entry. An adjoint that makes a whole array of each entry takes n² steps."""
     y = 0.0

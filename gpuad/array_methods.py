@@ -102,18 +102,26 @@ def _contains(self: Box, value: Any) -> bool:
     return bool((e.equal(self, value)).any())
 
 
+@_define("__round__")
+def _round(self: Box, ndigits: int | None = None) -> Any:
+    return int(self.round()) if ndigits is None else self.round(ndigits)  # type: ignore[attr-defined]
+
+
 def _no_number(self: Box) -> NoReturn:
     raise UnsupportedError(
         "a traced array can't become a Python number: its derivative would be lost in silence. Use gpuad.numpy "
-        "functions instead of those of math; or take float(gpuad.stop_gradient(x)) if it is meant as a constant"
+        "functions instead of those of math; or take float(gpuad.stop_gradient(x)) if it is meant as a constant. "
+        "A plain array can't hold it either: instead of a[i] = x, collect the parts in a list and stack them"
     )
 
 
 def _no_array(self: Box, dtype: Any = None, copy: Any = None) -> NoReturn:
     raise UnsupportedError(
-        "a traced array can't become a plain NumPy array: its derivative would be lost in silence. Functions of "
-        "compiled code can't be differentiated by tracing; state their derivative with gpuad.primitive and "
-        "gpuad.defvjp, or pass gpuad.stop_gradient(x) if it is meant as a constant"
+        "a traced array can't become a plain NumPy array: its derivative would be lost in silence. To make an array of "
+        "traced numbers, write gpuad.numpy.array([a, b]) or numpy.stack([a, b]) instead of numpy.array([a, b]), and "
+        "instead of a[i] = x collect the parts in a list. Functions of compiled code can't be differentiated by "
+        "tracing; state their derivative with gpuad.primitive and gpuad.defvjp, or pass gpuad.stop_gradient(x) if it "
+        "is meant as a constant"
     )
 
 
@@ -172,7 +180,7 @@ _ATTRIBUTES: dict[str, Callable[[Box], Any]] = {
     "mT": lambda x: functions["matrix_transpose"](x),
     "real": lambda x: functions["real"](x),
     "imag": lambda x: functions["imag"](x),
-    "flat": lambda x: iter(functions["ravel"](x)),
+    "flat": lambda x: functions["ravel"](x),
 }
 for _name, _get in _ATTRIBUTES.items():
     setattr(Box, _name, property(_get))

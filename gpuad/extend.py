@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .backend import backend_of, owner_of_type
 from .backend.recycle import settle
 from .core.box import Box, Spec, spec_of
 from .core.primitive import Elementwise, Primitive, Pull, unstated
@@ -18,7 +19,8 @@ class UserPrimitive(Primitive):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         name = getattr(function, "__name__", type(function).__name__)
-        super().__init__(name, lambda xp, *args, **params: function(*args, **params))
+        super().__init__(name)
+        self.function = function
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
@@ -31,7 +33,8 @@ class UserPrimitive(Primitive):
 
     # Neither the function nor its rules are to meet an array that isn't quite a plain one.
     def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
-        return super().evaluate(tuple(map(settle, args)), params)
+        backend_of([a if owner_of_type(type(a)) is not None else 0 for a in args], self.name)  # they mustn't be mixed
+        return self.function(*map(settle, args), **params)
 
     def pull(self, k: int) -> Pull | None:
         pull = super().pull(k)

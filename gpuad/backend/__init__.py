@@ -8,6 +8,7 @@ array([0., 0., 0.])
 
 from __future__ import annotations
 
+import functools
 import os
 from contextvars import ContextVar
 from typing import Any
@@ -140,7 +141,15 @@ def backend_of(args: Any, operation: str = "this operation") -> Backend:
     at = 0
     for i, a in enumerate(args):
         backend = owner_of_type(type(a))
-        if backend is None or backend is found:
+        if backend is None:
+            cls: Any = type(a)
+            if not _goes_along(cls):
+                raise TypeError(
+                    f"{operation}: argument {i} is of type {cls.__module__}.{cls.__qualname__}, which is no array of "
+                    "any backend, nor a number or a list of numbers. Convert it before, as with numpy.asarray(x)"
+                )
+            continue
+        if backend is found:
             continue
         if found is None or (found is numpy_backend and goes_anywhere(args[at])):
             found, at = backend, i
@@ -151,6 +160,12 @@ def backend_of(args: Any, operation: str = "this operation") -> Backend:
                 f"devices by itself: move one with gpuad.to_backend(x, {found.name!r}) or gpuad.to_numpy(x)"
             )
     return found or numpy_backend
+
+
+@functools.cache
+def _goes_along(cls: type) -> bool:
+    """Whether things of this type, which belong to no backend, may stand beside arrays of any."""
+    return issubclass(cls, (int, float, complex, list, tuple, range))
 
 
 def goes_anywhere(x: Any) -> bool:

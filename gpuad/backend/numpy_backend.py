@@ -67,6 +67,11 @@ class NumpyBackend(Backend):
     #: What NumPy's reductions return; CuPy takes them as it takes Python's numbers.
     scalar_types = (np.generic,)
 
+    def owns(self, cls: type) -> bool:
+        # What `*` or a sum means for these is not what it means for arrays.
+        unlike = issubclass(cls, np.matrix) or any(c.__module__.startswith("numpy.ma") for c in cls.__mro__)
+        return super().owns(cls) and not unlike
+
     @property
     def xp(self) -> Any:
         return np

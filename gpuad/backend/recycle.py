@@ -88,7 +88,10 @@ class Recycled(np.ndarray[Any, Any]):
 
 @functools.cache
 def _keeps_dtype(ufunc: np.ufunc, dtype: np.dtype[Any]) -> bool:
-    return bool(ufunc.resolve_dtypes((dtype,) * ufunc.nin + (None,))[-1] == dtype)
+    try:
+        return bool(ufunc.resolve_dtypes((dtype,) * ufunc.nin + (None,))[-1] == dtype)
+    except TypeError:  # the second argument is of another kind, as that of ldexp
+        return False
 
 
 def recyclable(x: Any) -> Any:

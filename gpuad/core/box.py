@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class Spec:
     """Shape and dtype of an array. Equal specs are one object, so they are compared with ``is``."""
 
-    __slots__ = ("dtype", "item", "numbers", "shape", "size")
+    __slots__ = ("differentiable", "dtype", "item", "numbers", "shape", "size")
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     size: int
+    differentiable: bool
     numbers: dict[float, np.ndarray[Any, Any]]
     #: The spec of ``x[i]`` for an integer, once that was needed.
     item: Spec | None
@@ -53,6 +54,11 @@ _NUMBERS_KEPT = 64
 _SPECS_KEPT = 4096  # a program whose shapes vary without end must not grow this table without end
 
 
+def has_derivatives(dtype: np.dtype[Any]) -> bool:
+    """Whether numbers of this dtype vary smoothly: the floating-point and the complex ones."""
+    return dtype.kind in "fc" or dtype.name == "bfloat16"  # which NumPy takes for a kind of bytes
+
+
 def make_spec(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Spec:
     """The one ``Spec`` of this shape and dtype."""
     found = _specs.get((shape, dtype))
@@ -60,6 +66,7 @@ def make_spec(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Spec:
         found = Spec()
         found.shape, found.dtype, found.size = shape, dtype, math.prod(shape)
         found.numbers, found.item = {}, None
+        found.differentiable = has_derivatives(dtype)
         if len(_specs) >= _SPECS_KEPT:
             _specs.clear()  # specs that are still in use merely cease to be identical to new ones
         found = _specs.setdefault((shape, dtype), found)

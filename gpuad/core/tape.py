@@ -17,9 +17,10 @@ from typing import Any, NoReturn
 
 from numpy import ndarray
 
+from ..backend import backend_of
 from ..backend.recycle import recyclable, settle
-from ..errors import LeakedTracerError
-from .box import Box, Spec, make_spec, spec_of
+from ..errors import LeakedTracerError, NotDifferentiableError
+from .box import Box, Spec, innermost, make_spec, spec_of
 from .cotangent import Indexed, Parts
 from .level import Level, innermost_level
 from .primitive import ANS, Binary, Primitive, Unary
@@ -97,7 +98,14 @@ class Tape(Level):
         if type(ans) is tuple or type(ans) is list:
             return self._unpack(ans, index)
         spec = spec_of(ans)
-        return self.box(recyclable(ans), index, spec) if spec.dtype.kind in "fc" else ans
+        if spec.differentiable:
+            return self.box(recyclable(ans), index, spec)
+        if spec.dtype.kind in "biu":
+            return ans
+        raise NotDifferentiableError(
+            f"an operation on a traced array gave {spec.dtype}, whose derivative would be lost in silence; make its "
+            "other arguments floating-point numbers or arrays of them, as with numpy.asarray(x, float)"
+        )
 
     def _unpack(self, ans: Any, index: int) -> tuple[Any, ...]:
         """Boxes for the results of an operation that has several."""
@@ -176,6 +184,8 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                     return process(x, y)
                 partner, y = y, y.value
                 ans = prim.impl[type(xv)](xv, y) if type(xv) is type(y) else prim(xv, y)
+            elif kind is list or kind is tuple:
+                return process(x, y)
             else:
                 ans = prim(xv, y)
                 if spec_of(ans) is not spec:  # x was broadcast or promoted, which its rule knows nothing of
@@ -196,6 +206,8 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                     number = spec.numbers.get(x)
                     x = spec.number(x) if number is None else number
                 ans = prim.impl[type(yv)](x, yv)
+            elif type(x) is list or type(x) is tuple:
+                return process(x, y)
             else:
                 ans = prim(x, yv)
                 if spec_of(ans) is not spec:
@@ -211,11 +223,20 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
         return box
 
     def process(x: Any, y: Any) -> Any:
+        if type(x) is not Box:
+            x = beside(y, x)
+        elif type(y) is not Box:
+            y = beside(x, y)
         level = innermost_level((x, y))
         assert level is not None
         return level.process(prim, (x, y), {})
 
     return apply
+
+
+def beside(x: Box, y: Any) -> Any:
+    """``y``, and what is a list as an array of the backend that ``x`` is on: rules calculate with it."""
+    return backend_of((innermost(x),)).asarray(y) if type(y) is list or type(y) is tuple else y
 
 
 def _leaked(record: Record) -> NoReturn:

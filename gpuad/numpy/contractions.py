@@ -40,12 +40,14 @@ def matmul(x1: Any, x2: Any, **options: Any) -> Any:
 def matvec(x1: Any, x2: Any, **options: Any) -> Any:
     no_options("matvec", **options)
     x1, x2 = arrays(x1, x2)
+    _need_matrix("matvec", x1)
     return contract.matmul(x1, x2[..., None])[..., 0]
 
 
 def vecmat(x1: Any, x2: Any, **options: Any) -> Any:
     no_options("vecmat", **options)
     x1, x2 = arrays(x1, x2)
+    _need_matrix("vecmat", x2)
     return contract.matmul(_conjugate(x1)[..., None, :], x2)[..., 0, :]
 
 
@@ -54,7 +56,14 @@ def vecdot(x1: Any, x2: Any, *, axis: int = -1, **options: Any) -> Any:
     x1, x2 = arrays(x1, x2)
     if axis != -1:
         x1, x2 = functions["moveaxis"](x1, axis, -1), functions["moveaxis"](x2, axis, -1)
+    if x1.shape[-1:] != x2.shape[-1:]:
+        raise ValueError(f"vecdot: vectors of one length are needed, got arrays of shapes {x1.shape} and {x2.shape}")
     return einsum("...i,...i->...", _conjugate(x1), x2)
+
+
+def _need_matrix(name: str, x: Any) -> None:
+    if x.ndim < 2:
+        raise ValueError(f"{name}: a matrix is needed, got an array of shape {x.shape}")
 
 
 def _conjugate(x: Any) -> Any:
@@ -169,6 +178,7 @@ def correlate(a: Any, v: Any, mode: str = "valid") -> Any:
 
 
 def _convolve(name: str, a: Any, v: Any, mode: str) -> Any:
+    a, v = functions["atleast_1d"](a, v)
     whole = contract.convolve(a, v)
     n, m = a.shape[0], v.shape[0]
     longer, shorter = max(n, m), min(n, m)
@@ -191,8 +201,10 @@ def einsum(*operands: Any, out: Any = None, dtype: Any = None, optimize: Any = F
     """
     no_options("einsum", out=out)
     subscripts, stack = _subscripts_and_arrays(operands)
+    if dtype is None and len(stack) > 1:  # nothing is added up in less than the precision of the result
+        dtype = np.result_type(*(a.dtype for a in stack))
     if dtype is not None:
-        stack = [astype(a, dtype=np.dtype(dtype)) for a in stack]
+        stack = [a if a.dtype == dtype else astype(a, dtype=np.dtype(dtype)) for a in stack]
     how = "greedy" if optimize in (True, False, None) else optimize
     for step in _steps(subscripts, tuple(a.shape for a in stack), tuple(how) if isinstance(how, list) else how):
         picked = [stack.pop(k) for k in step.places]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..backend import Backend, backend_of, current, owner_of_type
-from ..core.box import Box, innermost, spec_of
+from ..core.box import Box, has_derivatives, innermost, spec_of
 from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
@@ -51,12 +51,17 @@ def as_arrays(xs: Iterable[Any]) -> list[Any]:
     return [as_array(x, backend) for x in xs]
 
 
+def dtype_or_number(x: Any) -> Any:
+    """What counts when NumPy looks for a common dtype: that of an array; of a Python number only its kind."""
+    return x if type(x) in (bool, int, float, complex) else spec_of(as_array(x)).dtype
+
+
 def convert(x: Any, dtype: Any) -> Any:
     """``x`` with that dtype; a constant where that dtype has no derivatives."""
     dtype = np.dtype(dtype)
     if spec_of(x).dtype == dtype:
         return x
-    if dtype.kind not in "fc":
+    if not has_derivatives(dtype):
         x = e.stop_gradient(x)
     return declare.astype(x, dtype=dtype)
 
@@ -167,8 +172,9 @@ def _between(start: Any, stop: Any, num: int, endpoint: bool) -> tuple[Any, Any,
     num = operator.index(num)
     if num < 0:
         raise ValueError(f"Number of samples, {num}, must be non-negative.")
-    start, stop = as_arrays([start, stop])
-    dtype = np.result_type(spec_of(start).dtype, spec_of(stop).dtype, 1.0)
+    arrays = as_arrays([start, stop])
+    dtype = np.result_type(dtype_or_number(start), dtype_or_number(stop), 1.0)
+    start, stop = arrays
     shape = np.broadcast_shapes(spec_of(start).shape, spec_of(stop).shape)
     weights = np.arange(num) / max(num - 1 if endpoint else num, 1)
     weights = weights.reshape((num,) + (1,) * len(shape)).astype(np.zeros(0, dtype).real.dtype)

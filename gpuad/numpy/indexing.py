@@ -14,7 +14,7 @@ from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
 from ..ops.index import ARRAY, Arrays, getitem, scatter_add
-from .creation import as_array, as_arrays, convert, home
+from .creation import as_array, as_arrays, convert, dtype_or_number, home
 from .elementwise import no_options
 from .frontend import numpy_function
 from .shapes import ravel
@@ -99,8 +99,9 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
         raise ValueError("list of cases must be same length as list of conditions")
     if not len(condlist):
         raise ValueError("select with an empty condition list is not possible")
-    chosen = default
-    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+    dtype = np.result_type(*map(dtype_or_number, (*choicelist, default)))
+    *choices, chosen = (convert(v, dtype) for v in as_arrays([*choicelist, default]))
+    for condition, choice in zip(reversed(condlist), reversed(choices), strict=True):
         chosen = e.where(condition, choice, chosen)
     return chosen
 

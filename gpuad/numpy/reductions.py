@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..core.box import Box, spec_of
+from ..core.box import Box, has_derivatives, spec_of
 from ..errors import UnsupportedError
 from ..ops import elementwise as e
 from ..ops import reduce as r
@@ -45,7 +45,7 @@ def prepared(name: str, a: Any, dtype: Any = None, out: Any = None, where: Any =
     no_options(name, out=out)
     a = as_array(a)
     if dtype is not None and np.dtype(dtype) != spec_of(a).dtype:
-        if np.dtype(dtype).kind not in "fc":
+        if not has_derivatives(np.dtype(dtype)):
             raise UnsupportedError(
                 f"{name} of a traced array to dtype={np.dtype(dtype).name} has no derivative; "
                 "call it on gpuad.stop_gradient(x) if the result should count as a constant"

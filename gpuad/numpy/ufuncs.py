@@ -48,6 +48,11 @@ def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[st
             return known(*inputs, **options)
     elif method in _METHODS.get(ufunc, {}):
         return functions[_METHODS[ufunc][method]](*inputs, **({"axis": 0} | options))
+    if "out" in options:
+        raise UnsupportedError(
+            f"{ufunc.__name__} can't write what is traced into an array: write a = a + x instead of a += x, and leave "
+            "out= away"
+        )
     what = f"{ufunc.__name__}.{method}" if method != "__call__" else ufunc.__name__
     raise UnsupportedError(
         f"{what} on a traced array isn't supported"

@@ -166,8 +166,9 @@ log1p: Unary = unary("log1p", lambda g, ans, x: g / (x + 1.0))
 
 
 def _softened(x: Any, ans: Any) -> Any:
-    """``x - ans`` for the logarithm ``ans`` of a sum that has ``exp(x)`` in it; also where both are -inf."""
-    return x - where(ans == -math.inf, 0.0, ans)
+    """``x - ans`` for the logarithm ``ans`` of a sum that has ``exp(x)`` in it; also where both are infinite."""
+    largest = equal(x, math.inf)
+    return where(largest, 0.0, x) - where(logical_or(largest, equal(ans, -math.inf)), 0.0, ans)
 
 
 logaddexp: Binary = binary(
@@ -242,5 +243,5 @@ def sign(x: Any) -> Any:
 
 
 def angle(z: Any, deg: bool = False) -> Any:
-    radians = arctan2(imag(z), real(z)) if spec_of(z).dtype.kind == "c" else arctan2(z * 0.0, z)
+    radians = arctan2(imag(z), real(z)) if spec_of(z).dtype.kind == "c" else arctan2(0.0, z)
     return radians * (180.0 / PI) if deg else radians

@@ -86,7 +86,8 @@ def _one_index(x: Any, i: Any) -> Any:
     try:
         return operator.index(i)
     except TypeError:
-        return i  # NumPy says what is wrong with it
+        found = np.asarray(i)  # of another library, or a sequence of another kind
+        return i if found.dtype.kind not in "biu" else backend_of((innermost(x),)).asarray(found)
 
 
 def _refuse_traced(entries: Iterable[Any]) -> None:

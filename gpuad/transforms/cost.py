@@ -39,7 +39,7 @@ class Count(Level):
 
     def box(self, value: Any) -> Any:
         spec = spec_of(value)
-        return make_box(value, self, 0, spec) if spec.dtype.kind in "fc" else value
+        return make_box(value, self, 0, spec) if spec.differentiable else value
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         values = [a.value if type(a) is Box and a.level is self else a for a in args]

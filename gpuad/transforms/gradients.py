@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -155,7 +156,7 @@ def _input_spec(leaf: Any) -> Spec | None:
     if type(leaf) is not Box and owner_of_type(type(leaf)) is None and not isinstance(leaf, _NUMBERS):
         return None
     spec = spec_of(leaf)
-    return spec if spec.dtype.kind in "fc" or spec.dtype.name == "bfloat16" else None
+    return spec if spec.differentiable else None
 
 
 def refuse_input(leaf: Any, where: str, name: str) -> NoReturn:
@@ -260,8 +261,7 @@ def value_and_grad(
     (np.float64(5.0), array([2., 4.]))
     """
     _check_function(f, "value_and_grad")
-    several = not isinstance(argnums, int)
-    chosen: tuple[int, ...] = tuple(argnums) if not isinstance(argnums, int) else (argnums,)
+    several, chosen = _chosen(argnums, "value_and_grad")
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
@@ -308,8 +308,7 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     array([1., 1., 1.])
     """
     _check_function(f, "elementwise_grad")
-    several = not isinstance(argnums, int)
-    chosen: tuple[int, ...] = tuple(argnums) if not isinstance(argnums, int) else (argnums,)
+    several, chosen = _chosen(argnums, "elementwise_grad")
 
     @functools.wraps(f)
     def derivative(*args: Any, **kwargs: Any) -> Any:
@@ -330,6 +329,18 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
 def _check_function(f: Any, name: str) -> None:
     if not callable(f):
         raise TypeError(f"{name}: expected a function, got {_describe(f)}; write {name}(f)(x), not {name}(f(x))")
+
+
+def _chosen(argnums: Any, name: str) -> tuple[bool, tuple[int, ...]]:
+    """Whether several arguments are named, and their numbers."""
+    try:
+        if hasattr(argnums, "__index__"):
+            return False, (operator.index(argnums),)
+        return True, tuple(map(operator.index, argnums))
+    except TypeError:
+        raise TypeError(
+            f"{name}: argnums is the number of a positional argument or a tuple of such numbers, got {argnums!r}"
+        ) from None
 
 
 def _positive(argnums: Sequence[int], count: int) -> list[int]:

@@ -1,0 +1,204 @@
+"""What programs put beside traced arrays: lists, numbers and arrays of other kinds. Nothing may be lost in silence."""
+
+import array
+import collections
+import decimal
+import fractions
+import math
+
+import numpy as np
+import pytest
+
+import gpuad
+import gpuad.numpy as gnp
+from gpuad import elementwise_grad, grad, value_and_grad
+from gpuad.backend import recycle
+
+X = np.array([1.0, 2.0, 3.0])
+
+
+class Foreign:
+    """An array of a library that gpuad doesn't know, which NumPy would calculate with."""
+
+    dtype, shape = "float", (3,)
+    __array_priority__ = 100
+
+    def __array__(self, dtype=None, copy=None):
+        return np.ones(3)
+
+    def __rmul__(self, other):
+        return "an array of that library"
+
+
+# -- lists ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "f", [np.power, np.arctan2, np.hypot, np.maximum, np.logaddexp, np.remainder, np.multiply, np.divide, np.fmax]
+)
+@pytest.mark.parametrize("other", [[0.5, 1.5, 2.5], (2, 3, 4), [[0.5], [1.5]]])
+def test_lists_are_arrays(f, other):
+    for swapped in (False, True):
+        once = grad(lambda x, y, s=swapped: np.sum(f(y, x) if s else f(x, y)))
+        twice = grad(lambda x, y, once=once: np.sum(once(x, y) * x))
+        for g in (once, twice):
+            assert np.array_equal(g(X, other), g(X, np.array(other)))
+
+
+@pytest.mark.parametrize("index", [array.array("i", [0, 0, 1]), collections.deque([0, 0, 1]), range(2)], ids=str)
+def test_an_index_of_any_kind_may_name_an_entry_twice(index):
+    expected = grad(lambda x: np.sum(x[np.array(index)] ** 2))(X)
+    assert np.array_equal(grad(lambda x: np.sum(x[index] ** 2))(X), expected)
+
+
+def test_an_index_of_another_library():
+    class Index:
+        def __array__(self, dtype=None, copy=None):
+            return np.array([0, 0, 1])
+
+    assert np.array_equal(grad(lambda x: np.sum(x[Index()]))(X), [2.0, 1.0, 0.0])
+
+
+@pytest.mark.parametrize("index", ["w", 1.5, object()])
+def test_what_is_no_index_is_refused_as_numpy_does(index):
+    with pytest.raises(IndexError, match="only integers"):
+        grad(lambda x: x[index])(X)
+
+
+# -- what NumPy would calculate with, but in a way of its own ------------------------------------------
+@pytest.mark.parametrize(
+    "other",
+    [
+        np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0]),
+        fractions.Fraction(1, 3),
+        decimal.Decimal(1),
+        Foreign(),
+        "text",
+        None,
+    ],
+    ids=lambda other: type(other).__name__,
+)
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, other: np.sum(x * other),
+        lambda x, other: np.sum(gnp.maximum(other, x)),
+        lambda x, other: np.sum(gnp.where(x > 1, x, other)) if other is not None else x * other,
+        lambda x, other: grad(lambda y: np.sum(y * x * other))(x),
+    ],
+)
+def test_other_kinds_of_values_are_refused_by_name(f, other):
+    with pytest.raises(TypeError, match=f"{type(other).__name__}, which is no array of any backend, nor a number"):
+        grad(f)(X, other)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+def test_matrices_and_masked_arrays_are_no_arguments():
+    for other in (np.matrix([[1.0, 2.0]]), np.ma.array([1.0, 2.0])):
+        with pytest.raises(gpuad.errors.NotDifferentiableError, match=type(other).__name__):
+            grad(lambda x: np.sum(x * x))(other)
+        assert gnp.sum(other) == 3.0  # on plain values gpuad.numpy is NumPy
+
+
+@pytest.mark.parametrize("other", [np.array([1.0, 2.0, 3.0], dtype=object), np.array([1, 2, 3], "m8[s]")])
+def test_a_result_without_derivatives_is_refused(other):
+    for f in (lambda x: np.sum(x * other), lambda x: np.sum(gnp.multiply(other, x))):
+        with pytest.raises(gpuad.errors.NotDifferentiableError, match="lost in silence"):
+            grad(f)(X)
+
+
+def test_a_primitive_of_ones_own_takes_anything():
+    @gpuad.primitive
+    def where(x, choice, table):  # a name that the backend has, too
+        return x * table[choice]
+
+    gpuad.defvjp(where, lambda g, ans, x, choice, table: g * table[choice], None, None)
+    assert grad(where)(2.0, "a", {"a": 3.0}) == 3.0
+
+
+def test_bfloat16_has_derivatives():
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    g = grad(lambda x: np.sum(x * x))(X.astype(bfloat16))
+    assert g.dtype == bfloat16
+    assert np.array_equal(g.astype(float), 2 * X)
+    assert np.array_equal(grad(lambda x: np.sum((x.astype(bfloat16) * 2).astype(float)))(X), [2.0, 2.0, 2.0])
+
+
+# -- dtypes and values are NumPy's ---------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.select([x > 2, x > 1], [x, 2.0], 1),
+        lambda x: np.select([x > 2, x > 1], [x, [True, False, True]], 1),
+        lambda x: np.select([x > 2, x > 1], [x, np.float64(2.0)]),
+        lambda x: np.linspace(0.0, x, 4),
+        lambda x: np.linspace(x, 2, 4),
+        lambda x: np.linspace(x, np.float64(2), 4),
+        lambda x: np.angle(x - 2),
+        lambda x: np.convolve(x, np.float32(2)),
+        lambda x: np.einsum("i,j,k->", x, x / 3, np.linspace(0, 1, 3)),
+    ],
+)
+def test_dtype_and_value_are_those_of_numpy(f):
+    x = X.astype(np.float32)
+    value, _ = gpuad.vjp(f, x)
+    assert value.dtype == f(x).dtype
+    assert np.allclose(value, f(x), rtol=4 * np.finfo(value.dtype).eps, atol=0)
+
+
+@pytest.mark.skipif(not hasattr(np, "vecmat"), reason="NumPy is older than 2.2")
+def test_products_of_vectors_do_not_broadcast_what_they_sum():
+    for name, shape in [("vecdot", (1,)), ("matvec", (3,)), ("vecmat", (3,))]:
+        other = np.ones(shape)
+        for f in (getattr(np, name), getattr(gnp, name)):
+            with pytest.raises(ValueError, match=name):
+                grad(lambda x, f=f, other=other: np.sum(f(x, other)))(X)
+
+
+def test_a_traced_number_is_rounded_as_a_number():
+    assert grad(lambda x: round(x) * x + round(x, 1) * x)(2.34) == 2 + 2.3
+
+
+def test_the_flat_array_can_be_indexed():
+    assert np.array_equal(grad(lambda x: x.flat[2] ** 2 + sum(x.flat))(np.ones((2, 2))), [[1.0, 1.0], [3.0, 1.0]])
+
+
+def test_softened_maxima_of_infinite_numbers():
+    x = np.array([math.inf, math.inf, 1.0, -math.inf, -math.inf])
+    y = np.array([0.0, -math.inf, math.inf, 0.0, -math.inf])
+    for f in (np.logaddexp, np.logaddexp2):
+        assert np.array_equal(elementwise_grad(f)(x, y), [1.0, 1.0, 0.0, 0.0, 0.0])
+
+
+def test_large_arrays_with_a_second_argument_of_integers():
+    x = np.ones(recycle.LARGE)
+    for exponent in (3, np.int64(3), np.full(x.shape, 3)):
+        value, g = value_and_grad(lambda x, k=exponent: np.sum(np.ldexp(x, k)))(x)
+        assert value == 8.0 * x.size
+        assert np.all(g == 8.0)
+
+
+# -- what is written into --------------------------------------------------------------------------------
+def test_writing_a_traced_array_says_what_to_write_instead():
+    def add_in_place(x):
+        a = np.zeros(3)
+        a += x
+        return np.sum(a)
+
+    def write_entry(x):
+        a = np.zeros(3)
+        a[0] = x[0]
+        return np.sum(a)
+
+    with pytest.raises(gpuad.errors.UnsupportedError, match=r"a = a \+ x instead of a \+= x"):
+        grad(add_in_place)(X)
+    with pytest.raises(ValueError) as error:  # NumPy's, of an error of ours
+        grad(write_entry)(X)
+    assert "stack" in str(error.value.__cause__)
+    with pytest.raises(gpuad.errors.UnsupportedError, match="stack"):
+        grad(lambda x: np.sum(np.array([x[0], x[1]])))(X)
+
+
+def test_argnums_of_other_kinds():
+    assert grad(lambda x, y: x * y * y, np.int64(1))(2.0, 3.0) == 12.0
+    assert elementwise_grad(lambda x, y: x * y * y, tuple(np.arange(2)))(2.0, 3.0) == (9.0, 12.0)
+    with pytest.raises(TypeError, match="argnums is the number of a positional argument"):
+        grad(lambda x, y: x * y, "y")

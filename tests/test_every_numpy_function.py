@@ -18,7 +18,7 @@ MODULES = {"": np, "linalg.": np.linalg, "fft.": np.fft, "lib.stride_tricks.": n
 EXCEPT = frozenset(
     "save savez savetxt savez_compressed load fromfile test info show_config show_runtime memmap get_include "
     "setbufsize seterr seterrcall set_printoptions printoptions bmat asmatrix empty_like from_dlpack frombuffer "
-    "min_scalar_type".split()
+    "fromstring min_scalar_type".split()
 )
 FUNCTIONS = [
     (prefix + name, getattr(module, name))

@@ -129,7 +129,23 @@ def _constant(name: str) -> None:
         return plain_backend(name, values).function(name)(*values, **options)
 
 
-for _name in (
-    "isclose allclose array_equal array_equiv isposinf isneginf fix array_repr array_str array2string isfortran"
-).split():
+for _name in "isclose allclose array_equal array_equiv array_repr array_str array2string isfortran".split():
     _constant(_name)
+
+
+@numpy_function("isposinf")
+def isposinf(x: Any, out: Any = None) -> Any:
+    no_options("isposinf", out=out)
+    return e.logical_and(e.isinf(x), e.greater(x, 0))
+
+
+@numpy_function("isneginf")
+def isneginf(x: Any, out: Any = None) -> Any:
+    no_options("isneginf", out=out)
+    return e.logical_and(e.isinf(x), e.less(x, 0))
+
+
+@numpy_function("fix")
+def fix(x: Any, out: Any = None) -> Any:
+    no_options("fix", out=out)
+    return e.trunc(x)

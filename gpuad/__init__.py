@@ -9,6 +9,7 @@ array([0., 0., 0.])
 from . import array_methods as _array_methods  # noqa: F401 - gives traced arrays their methods
 from . import backend as backend
 from . import numpy as numpy
+from . import test_util as test_util
 from .backend import use as use
 from .extend import defvjp as defvjp
 from .extend import primitive as primitive

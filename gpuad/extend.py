@@ -75,7 +75,8 @@ def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] 
     stands for an argument that has no derivative. ``argnums`` names the arguments that the rules are
     for, where they aren't 0, 1, …; rules stated before for other arguments stay.
 
-    A rule that returns another shape raises ``RuleError`` when it is used.
+    A rule must not write into what it is given, nor the function of a primitive into its arguments: others
+    still need them. A rule that returns another shape raises ``RuleError`` when it is used.
 
     >>> import gpuad
     >>> @gpuad.primitive

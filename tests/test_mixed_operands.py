@@ -202,3 +202,16 @@ def test_argnums_of_other_kinds():
     assert elementwise_grad(lambda x, y: x * y * y, tuple(np.arange(2)))(2.0, 3.0) == (9.0, 12.0)
     with pytest.raises(TypeError, match="argnums is the number of a positional argument"):
         grad(lambda x, y: x * y, "y")
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_the_median_of_nothing_keeps_its_axis():
+    for shape, axis in [((0, 3), 0), ((2, 0, 3), (0, 1)), ((3, 0), 1)]:
+        value, pullback = gpuad.vjp(lambda x, i=axis: np.median(x, axis=i, keepdims=True), np.zeros(shape))
+        assert value.shape == np.median(np.zeros(shape), axis=axis, keepdims=True).shape
+        assert np.all(np.isnan(value))
+        assert pullback(value)[0].shape == shape
+
+
+def test_the_checks_are_there_without_an_import_of_their_own():
+    gpuad.test_util.check_grads(np.tanh, [X])

@@ -102,12 +102,13 @@ def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = Fa
     lengths = spec_of(a).shape
     a, axes = _last_axis(a, axis)
     n = spec_of(a).shape[-1]
-    if not n:
-        return mean(a, axis=-1, keepdims=keepdims)  # NumPy's warning and NaN
-    low, high = (n - 1) // 2, n // 2
-    ordered = _partly_sorted(a, {low, high})
-    middle = ordered[..., low] if low == high else 0.5 * ordered[..., low] + 0.5 * ordered[..., high]
-    result = _unless_nan(middle, ordered)
+    if n:
+        low, high = (n - 1) // 2, n // 2
+        ordered = _partly_sorted(a, {low, high})
+        middle = ordered[..., low] if low == high else 0.5 * ordered[..., low] + 0.5 * ordered[..., high]
+        result = _unless_nan(middle, ordered)
+    else:
+        result = mean(a, axis=-1)  # NumPy's warning and NaN
     return functions["reshape"](result, r.kept(lengths, axes)) if flag(keepdims) else result
 
 

@@ -81,8 +81,10 @@ def _take_turns(contestants: Contestants, rounds: int, sample: float) -> dict[st
         call()
         repeats[name] = max(1, round(sample / max(time.process_time() - start, 1e-9)))
     samples: dict[str, list[float]] = {name: [] for name in contestants}
+    order = list(contestants.items())
     for _ in range(rounds):
-        for name, call in contestants.items():
+        order.append(order.pop(0))  # nobody always follows the same one, whose freed memory it inherits
+        for name, call in order:
             n = repeats[name]
             gc.collect()
             start = time.process_time()

@@ -215,3 +215,29 @@ def test_the_median_of_nothing_keeps_its_axis():
 
 def test_the_checks_are_there_without_an_import_of_their_own():
     gpuad.test_util.check_grads(np.tanh, [X])
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x, n: np.arctan2(x, n),
+        lambda x, n: np.arctan2(n, x),
+        lambda x, n: np.hypot(x, n),
+        lambda x, n: x / n + n / x,
+        lambda x, n: n**x,
+        lambda x, n: x ** (n / 100),
+        lambda x, n: np.logaddexp(x, n / 50),
+        lambda x, n: np.where(n > 60, x * n, x),
+        lambda x, n: np.maximum(n, 70 * x) * n,
+        lambda x, n: n @ (x * n),
+        lambda x, n: np.fmod(n, x) + np.remainder(n, x),
+    ],
+)
+def test_rules_do_not_calculate_in_the_dtype_of_a_small_constant(f, dtype):
+    x, n = np.array([0.7, 1.3, 1.9]), np.array([100, 50, 90], dtype)
+    exact = grad(lambda x: np.sum(f(x, n.astype(float))))(x)
+    np.testing.assert_allclose(grad(lambda x: np.sum(f(x, n)))(x), exact, rtol=1e-12)
+    single = grad(lambda x: np.sum(f(x, n)))(x.astype("float32"))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, exact, rtol=1e-4)

@@ -11,6 +11,8 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..backend import backend_of, owner_of_type
 from ..backend.interface import Backend
 from ..errors import MissingRuleError
@@ -187,12 +189,20 @@ class Elementwise(Primitive):
     #: For the tape's short way: each argument's rule, and whether it reads the result and each argument. ``None``
     #: where that way can't be taken, for an argument has no rule, or a result another dtype than its argument.
     short: tuple[Any, ...] | None = None
-    #: Applies the primitive where an argument is a ``Box``.
+    #: Applies the primitive where an argument is a ``Box``: what ``recorder`` makes of the primitive.
     apply: Callable[..., Any]
 
-    def __init__(self, name: str, forward: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        recorder: Callable[[Any], Callable[..., Any]],
+        forward: Callable[..., Any] | None = None,
+    ) -> None:
         super().__init__(name, forward)
+        self.apply = recorder(self)
         self.impl = _Implementations(self)
+        #: What ``impl`` has for NumPy's arrays, at hand.
+        self.host = self.impl[np.ndarray]
 
     def define_vjps(self, vjps: Sequence[Rule | None], *, plain: bool = False, **how: Any) -> None:
         super().define_vjps(vjps, **how)
@@ -207,11 +217,6 @@ class Elementwise(Primitive):
 class Unary(Elementwise):
     nin = 1
 
-    def __init__(self, name: str, forward: Callable[..., Any] | None = None) -> None:
-        from .tape import unary_recorder  # which needs this module
-
-        self.apply = unary_recorder(self, lambda x: self.impl[type(x)](x))
-        super().__init__(name, forward)
 
     def __call__(self, x: Any) -> Any:
         return self.impl[type(x)](x)
@@ -222,12 +227,6 @@ _PYTHON_SCALARS = frozenset({float, int, complex, bool})
 
 class Binary(Elementwise):
     nin = 2
-
-    def __init__(self, name: str, forward: Callable[..., Any] | None = None) -> None:
-        from .tape import binary_recorder  # which needs this module
-
-        self.apply = binary_recorder(self)
-        super().__init__(name, forward)
 
     def __call__(self, x: Any, y: Any) -> Any:
         kind, other = type(x), type(y)

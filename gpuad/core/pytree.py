@@ -89,6 +89,11 @@ def rebuild(tree: Any, parts: list[Any]) -> Any:
     return new
 
 
+def is_leaf(x: Any) -> bool:
+    """Whether ``x`` is no container."""
+    return _kind_of_type(type(x)) is _LEAF
+
+
 def leaves(tree: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf with its path."""
     parts = children(tree)

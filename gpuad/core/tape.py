@@ -140,8 +140,9 @@ class Tape(Level):
 
 # What a program of small arrays spends its time on is spelled out below: the short way of `process` and `box`
 # for an elementwise operation whose result has the shape and dtype of its argument.
-def unary_recorder(prim: Unary, otherwise: Callable[..., Any]) -> Callable[..., Any]:
+def unary_recorder(prim: Unary, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """A function that applies ``prim`` to a box; what isn't one, or comes with options, goes to ``otherwise``."""
+    otherwise = otherwise or prim
 
     def apply(x: Any, /, *out: Any, **options: Any) -> Any:
         if type(x) is not Box or out or options:
@@ -150,7 +151,7 @@ def unary_recorder(prim: Unary, otherwise: Callable[..., Any]) -> Callable[..., 
         if type(tape) is not Tape or short is None:
             return tape.process(prim, (x,), {})
         value = x.value
-        ans = prim.impl[type(value)](value)
+        ans = prim.host(value) if type(value) is ndarray else prim.impl[type(value)](value)
         ((rule, reads_ans, reads_x),) = short
         index = tape.new_index()
         tape.append((rule, index, x.index, ans if reads_ans else None, value if reads_x else None, UNARY))
@@ -178,12 +179,14 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 if type(xv) is ndarray:
                     number = spec.numbers.get(y)
                     y = spec.number(y) if number is None else number
-                ans = prim.impl[type(xv)](xv, y)
+                    ans = prim.host(xv, y)
+                else:
+                    ans = prim.impl[type(xv)](xv, y)
             elif kind is Box:
                 if y.spec is not spec or y.level is not tape:
                     return process(x, y)
                 partner, y = y, y.value
-                ans = prim.impl[type(xv)](xv, y) if type(xv) is type(y) else prim(xv, y)
+                ans = prim.host(xv, y) if type(xv) is ndarray is type(y) else prim(xv, y)
             elif kind is list or kind is tuple:
                 return process(x, y)
             else:
@@ -205,7 +208,9 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 if type(yv) is ndarray:
                     number = spec.numbers.get(x)
                     x = spec.number(x) if number is None else number
-                ans = prim.impl[type(yv)](x, yv)
+                    ans = prim.host(x, yv)
+                else:
+                    ans = prim.impl[type(yv)](x, yv)
             elif type(x) is list or type(x) is tuple:
                 return process(x, y)
             else:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ..core.box import Spec, spec_of
 from ..core.primitive import Binary, Finish, Primitive, Rule, Unary
+from ..core.tape import binary_recorder, unary_recorder
 
 P = TypeVar("P", bound=Primitive)
 
@@ -31,7 +32,7 @@ def unary(name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, pl
 
     ``plain=False`` where a result may have another dtype than a floating-point argument.
     """
-    prim = Unary(name, forward)
+    prim = Unary(name, unary_recorder, forward)
     prim.define_vjps([vjp], plain=plain, finish=fit)
     return register(prim)
 
@@ -48,7 +49,7 @@ def binary(
 
     ``plain=False`` where a Python number must stay one.
     """
-    prim = Binary(name, forward)
+    prim = Binary(name, binary_recorder, forward)
     prim.define_vjps([vjp_x, vjp_y], plain=plain, finish=fit)
     return register(prim)
 

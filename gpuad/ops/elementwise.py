@@ -191,8 +191,9 @@ arccos: Unary = unary("arccos", lambda g, ans, x: -g / sqrt(1.0 - x * x))
 arctan: Unary = unary("arctan", lambda g, ans, x: g / (1.0 + x * x))
 arctan2: Binary = binary(
     "arctan2",
-    lambda g, ans, y, x: g * x / (x * x + y * y),
-    lambda g, ans, y, x: -g * y / (x * x + y * y),
+    # The length has the dtype of the result: the square of a constant of small integers would overflow.
+    lambda g, ans, y, x: g * x / square(hypot(y, x)),
+    lambda g, ans, y, x: -g * y / square(hypot(y, x)),
 )
 sinh: Unary = unary("sinh", lambda g, ans, x: g * cosh(x))
 cosh: Unary = unary("cosh", lambda g, ans, x: g * sinh(x))

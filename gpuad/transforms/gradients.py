@@ -12,7 +12,7 @@ import numpy as np
 from ..backend import backend_of, owner_of_type, recycle
 from ..core.box import Box, Spec, innermost, spec_of
 from ..core.cotangent import add
-from ..core.pytree import children, leaves, tree_map
+from ..core.pytree import children, is_leaf, leaves, tree_map
 from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..errors import NotDifferentiableError
@@ -68,7 +68,7 @@ class _Trace:
             self.inputs.append(box)
             return box
 
-        traced = tree_map(watch, arg)
+        traced = watch(arg) if is_leaf(arg) else tree_map(watch, arg)
         if len(self.inputs) == found:
             raise NotDifferentiableError(
                 f"{self.name}: argument {argnum} is {_describe(arg)}, with no array in it to differentiate"
@@ -82,7 +82,7 @@ class _Trace:
         return settle(x.value) if self.is_ours(x) else settle(x)
 
     def value(self) -> Any:
-        return tree_map(self._value, self.result)
+        return self._value(self.result) if type(self.result) is Box else tree_map(self._value, self.result)
 
     def pull(self, seeds: Sequence[Any], *, last: bool) -> tuple[Any, ...]:
         """The cotangents of the arguments, in their containers, from those of the result's leaves."""
@@ -100,7 +100,7 @@ class _Trace:
         taken = {id(_owner(x)) for x in seeds}
         taken.update([id(_owner(box.value)) for box in inputs])
         results = iter([_own(g, box, taken) for g, box in zip(found, inputs, strict=True)])
-        return tuple([tree_map(lambda _: next(results), arg) for arg in self.args])
+        return tuple([next(results) if is_leaf(arg) else tree_map(lambda _: next(results), arg) for arg in self.args])
 
 
 def settle(x: Any) -> Any:
@@ -351,6 +351,8 @@ def _positive(argnums: Sequence[int], count: int) -> list[int]:
                 f"grad: argnums={i}, but the function was called with {count} positional argument{'s' * (count != 1)}; "
                 "an argument to differentiate must be positional"
             )
+    if len(argnums) == 1:
+        return [argnums[0] % count]
     numbers = [i % count for i in argnums]
     if len(set(numbers)) < len(numbers):
         raise TypeError(f"grad: argnums={tuple(argnums)} names an argument more than once")

@@ -65,7 +65,7 @@ class Primitive:
 
     def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Compute on raw arrays."""
-        backend = backend_of(args, self.name)
+        backend = (owner_of_type(type(args[0])) if len(args) == 1 else None) or backend_of(args, self.name)
         run = self._run.get(backend)
         if run is None:
             run = self._run[backend] = self.implementation(backend)
@@ -219,7 +219,7 @@ class Unary(Elementwise):
 
 
     def __call__(self, x: Any) -> Any:
-        return self.impl[type(x)](x)
+        return self.host(x) if type(x) is np.ndarray else self.impl[type(x)](x)
 
 
 _PYTHON_SCALARS = frozenset({float, int, complex, bool})

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..backend import backend_of, owner_of_type, recycle
-from ..core.box import Box, Spec, innermost, spec_of
+from ..core.box import Box, Spec, innermost, make_spec, spec_of
 from ..core.cotangent import add
 from ..core.pytree import children, is_leaf, leaves, tree_map
 from ..core.sweep import sweep
@@ -55,25 +55,27 @@ class _Trace:
         self.result = result
 
     def _watch(self, arg: Any, argnum: int) -> Any:
+        if is_leaf(arg):
+            return self._watch_leaf(arg, argnum, arg, 0)
         found = len(self.inputs)
-
-        def watch(leaf: Any) -> Box:
-            spec = _input_spec(leaf)
-            if spec is None:
-                path = [path for path, _ in leaves(arg)][len(self.inputs) - found]
-                refuse_input(leaf, f"argument {argnum}{path}", self.name)
-            backend = owner_of_type(type(leaf))
-            value = leaf if backend is None else backend.recyclable(leaf)
-            box = self.tape.box(value, self.tape.new_index(), spec)
-            self.inputs.append(box)
-            return box
-
-        traced = watch(arg) if is_leaf(arg) else tree_map(watch, arg)
+        traced = tree_map(lambda leaf: self._watch_leaf(leaf, argnum, arg, found), arg)
         if len(self.inputs) == found:
             raise NotDifferentiableError(
                 f"{self.name}: argument {argnum} is {_describe(arg)}, with no array in it to differentiate"
             )
         return traced
+
+    def _watch_leaf(self, leaf: Any, argnum: int, arg: Any, found: int) -> Box:
+        """A box for a leaf of ``arg``, whose first leaf is input number ``found``."""
+        spec = _input_spec(leaf)
+        if spec is None:
+            path = "" if leaf is arg else [path for path, _ in leaves(arg)][len(self.inputs) - found]
+            refuse_input(leaf, f"argument {argnum}{path}", self.name)
+        backend = owner_of_type(type(leaf))
+        value = leaf if backend is None else backend.recyclable(leaf)
+        box = self.tape.box(value, self.tape.new_index(), spec)
+        self.inputs.append(box)
+        return box
 
     def is_ours(self, x: Any) -> bool:
         return type(x) is Box and x.level is self.tape
@@ -97,10 +99,12 @@ class _Trace:
             found = sweep(self.tape, table, [box.index for box in inputs], last=last) if table else [None] * len(inputs)
         finally:
             recycle.drain()
-        taken = {id(_owner(x)) for x in seeds}
-        taken.update([id(_owner(box.value)) for box in inputs])
-        results = iter([_own(g, box, taken) for g, box in zip(found, inputs, strict=True)])
-        return tuple([next(results) if is_leaf(arg) else tree_map(lambda _: next(results), arg) for arg in self.args])
+        taken = {id(_owner(x)) for x in (*seeds, *[box.value for box in inputs])}
+        gradients = [_own(g, box, taken) for g, box in zip(found, inputs, strict=True)]
+        if len(gradients) == len(self.args) and all(map(is_leaf, self.args)):
+            return tuple(gradients)
+        results = iter(gradients)
+        return tuple([tree_map(lambda _: next(results), arg) for arg in self.args])
 
 
 def settle(x: Any) -> Any:
@@ -153,6 +157,9 @@ def ones_like(x: Any) -> Any:
 
 def _input_spec(leaf: Any) -> Spec | None:
     """The spec of a floating-point number or an array of them; ``None`` for what can't be differentiated."""
+    if type(leaf) is np.ndarray:
+        spec = make_spec(leaf.shape, leaf.dtype)
+        return spec if spec.differentiable else None
     if type(leaf) is not Box and owner_of_type(type(leaf)) is None and not isinstance(leaf, _NUMBERS):
         return None
     spec = spec_of(leaf)
@@ -261,11 +268,11 @@ def value_and_grad(
     (np.float64(5.0), array([2., 4.]))
     """
     _check_function(f, "value_and_grad")
-    several, chosen = _chosen(argnums, "value_and_grad")
+    several, numbers_of = _chosen(argnums, "value_and_grad")
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
-        numbers = _positive(chosen, len(args))
+        numbers = numbers_of(len(args))
         trace = _Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad")
         seed = _seed(trace.result)
         value = trace.value()
@@ -308,11 +315,11 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     array([1., 1., 1.])
     """
     _check_function(f, "elementwise_grad")
-    several, chosen = _chosen(argnums, "elementwise_grad")
+    several, numbers_of = _chosen(argnums, "elementwise_grad")
 
     @functools.wraps(f)
     def derivative(*args: Any, **kwargs: Any) -> Any:
-        numbers = _positive(chosen, len(args))
+        numbers = numbers_of(len(args))
         trace = _Trace(
             functools.partial(f, **kwargs) if kwargs else f,
             args,
@@ -331,12 +338,12 @@ def _check_function(f: Any, name: str) -> None:
         raise TypeError(f"{name}: expected a function, got {_describe(f)}; write {name}(f)(x), not {name}(f(x))")
 
 
-def _chosen(argnums: Any, name: str) -> tuple[bool, tuple[int, ...]]:
-    """Whether several arguments are named, and their numbers."""
+def _chosen(argnums: Any, name: str) -> tuple[bool, Callable[[int], list[int]]]:
+    """Whether several arguments are named; and their numbers, for a call with so many arguments."""
+    several = not hasattr(argnums, "__index__")
     try:
-        if hasattr(argnums, "__index__"):
-            return False, (operator.index(argnums),)
-        return True, tuple(map(operator.index, argnums))
+        chosen = tuple(map(operator.index, argnums)) if several else (operator.index(argnums),)
+        return several, functools.cache(functools.partial(_positive, chosen))
     except TypeError:
         raise TypeError(
             f"{name}: argnums is the number of a positional argument or a tuple of such numbers, got {argnums!r}"
@@ -351,8 +358,6 @@ def _positive(argnums: Sequence[int], count: int) -> list[int]:
                 f"grad: argnums={i}, but the function was called with {count} positional argument{'s' * (count != 1)}; "
                 "an argument to differentiate must be positional"
             )
-    if len(argnums) == 1:
-        return [argnums[0] % count]
     numbers = [i % count for i in argnums]
     if len(set(numbers)) < len(numbers):
         raise TypeError(f"grad: argnums={tuple(argnums)} names an argument more than once")
@@ -361,6 +366,8 @@ def _positive(argnums: Sequence[int], count: int) -> list[int]:
 
 def _seed(result: Any) -> Any:
     """The error signal of the output, v̄ₙ = 1; an error if the output has no gradient."""
+    if type(result) is Box and isinstance(result.value, np.floating):
+        return result.spec.dtype.type(1)  # the common case at once
     if children(result) is not None or (
         type(result) is not Box and not isinstance(result, (*_NUMBERS, int)) and owner_of_type(type(result)) is None
     ):

@@ -182,7 +182,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     outcomes: dict[str, Counter[str]] = {name: Counter() for name in NAMES}
     for outcome in OUTCOMES:
         for report in terminalreporter.getreports(outcome):
-            name = dict(report.user_properties).get("backend")
+            name = dict(getattr(report, "user_properties", ())).get("backend")  # a failed collection has none
             if name in outcomes:
                 outcomes[name][outcome] += 1
     terminalreporter.section("backends")

@@ -7,6 +7,7 @@ import operator
 import weakref
 
 import numpy as np
+import pytest
 
 import gpuad
 import gpuad.numpy as gnp
@@ -68,8 +69,33 @@ def test_known_primitives_keep_what_they_need_and_no_more():
 
 # -- records -------------------------------------------------------------------------------------------
 def test_constants_are_not_recorded():
-    tape, _, _ = record(lambda x: gnp.sin(2.0 * x) + gnp.sin(np.ones(3)) * 3.0, np.ones(3))
+    tape, _, _ = record(lambda x: gnp.sin(2.0 * x) * (gnp.sin(np.ones(3)) + 3.0), np.ones(3))
     assert len(tape.records) == 3
+
+
+SUMS = [lambda x: x + 2.0, lambda x: 2.0 + x, lambda x: x - np.ones(3), lambda x: np.ones(3) + x]
+
+
+@pytest.mark.parametrize("f", SUMS)
+def test_a_constant_summand_leaves_no_record(f):
+    """The cotangents of both are one, so the sum takes the place of its argument."""
+    tape, (x,), y = record(f, np.ones(3))
+    assert not tape.records
+    assert y is not x
+    np.testing.assert_array_equal(gpuad.vjp(f, np.ones(3))[1](np.arange(3.0))[0], [0, 1, 2])
+    both = gpuad.vjp(lambda x: (x * 3, f(x), f(f(x)) * x), np.ones(3))[1]
+    ones = np.ones(3)
+    expected = 3 + 1 + f(f(ones)) + ones
+    np.testing.assert_array_equal(both((ones, ones, ones))[0], expected)
+    tape.close()
+    with pytest.raises(gpuad.errors.LeakedTracerError):
+        f(x)
+
+
+def test_a_constant_summand_that_broadcasts_or_promotes_is_recorded():
+    for constant in (np.ones((2, 3)), np.ones(3, complex)):
+        tape, _, _ = record(lambda x, c=constant: x + c, np.ones(3))
+        assert len(tape.records) == 1
 
 
 def test_only_arguments_that_lead_to_an_input_are_recorded():

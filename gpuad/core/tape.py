@@ -23,7 +23,7 @@ from ..errors import LeakedTracerError, NotDifferentiableError
 from .box import Box, Spec, innermost, make_spec, spec_of
 from .cotangent import Indexed, Parts
 from .level import Level, innermost_level
-from .primitive import ANS, Binary, Primitive, Unary
+from .primitive import ANS, Binary, Primitive, Unary, passes
 
 UNARY: Any = type("UNARY", (), {"__repr__": lambda self: "UNARY"})()
 
@@ -193,12 +193,15 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 ans = prim(xv, y)
                 if spec_of(ans) is not spec:  # x was broadcast or promoted, which its rule knows nothing of
                     return tape.record(prim, (x, y), [xv, y], {}, ans)
-            index = tape.new_index()
             rule, a, b, c = short[0]
-            tape.append((rule, index, x.index, ans if a else None, xv if b else None, y if c else None))
-            if kind is Box:
-                rule, a, b, c = short[1]
-                tape.append((rule, index, partner.index, ans if a else None, xv if b else None, y if c else None))
+            if rule is passes and kind is not Box and tape.append is not _leaked:
+                index = x.index  # the cotangents of x and of x + constant are one: they share a place, without a record
+            else:
+                index = tape.new_index()
+                tape.append((rule, index, x.index, ans if a else None, xv if b else None, y if c else None))
+                if kind is Box:
+                    rule, a, b, c = short[1]
+                    tape.append((rule, index, partner.index, ans if a else None, xv if b else None, y if c else None))
         else:
             tape, short = y.level, prim.short
             if type(tape) is not Tape or short is None:
@@ -217,9 +220,12 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 ans = prim(x, yv)
                 if spec_of(ans) is not spec:
                     return tape.record(prim, (x, y), [x, yv], {}, ans)
-            index = tape.new_index()
             rule, a, b, c = short[1]
-            tape.append((rule, index, y.index, ans if a else None, x if b else None, yv if c else None))
+            if rule is passes and tape.append is not _leaked:
+                index = y.index
+            else:
+                index = tape.new_index()
+                tape.append((rule, index, y.index, ans if a else None, x if b else None, yv if c else None))
         box = Box()
         box.value = ans
         box.level = tape

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from .core.box import Box, innermost
 from .errors import UnsupportedError
 from .numpy.contractions import matmul
-from .numpy.frontend import functions, handlers
+from .numpy.frontend import functions, handlers, unsupported
 from .numpy.ufuncs import array_ufunc
 from .ops import elementwise as e
 from .ops.index import getitem
@@ -67,8 +67,6 @@ def _define(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def _array_function(self: Box, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     handler = handlers.get(func)
     if handler is None:
-        from .numpy.frontend import unsupported
-
         raise unsupported(f"{func.__module__}.{func.__name__}")
     return handler(*args, **kwargs)
 

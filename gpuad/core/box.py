@@ -106,11 +106,8 @@ class Box:
     spec: Spec
 
 
-_new = object.__new__
-
-
 def make_box(value: Any, level: Level, index: int, spec: Spec) -> Box:
-    box = _new(Box)
+    box = Box()
     box.value = value
     box.level = level
     box.index = index

@@ -217,7 +217,6 @@ class Elementwise(Primitive):
 class Unary(Elementwise):
     nin = 1
 
-
     def __call__(self, x: Any) -> Any:
         return self.host(x) if type(x) is np.ndarray else self.impl[type(x)](x)
 

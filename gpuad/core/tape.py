@@ -20,7 +20,7 @@ from numpy import ndarray
 from ..backend import backend_of
 from ..backend.recycle import recyclable, settle
 from ..errors import LeakedTracerError, NotDifferentiableError
-from .box import Box, Spec, innermost, make_spec, spec_of
+from .box import Box, Spec, innermost, make_box, make_spec, spec_of
 from .cotangent import Indexed, Parts
 from .level import Level, innermost_level
 from .primitive import ANS, Binary, Primitive, Unary, passes
@@ -41,17 +41,9 @@ class Tape(Level):
         self.append: Any = self.records.append
         self.new_index: Any = itertools.count().__next__
 
-    def watch(self, value: Any) -> Box:
+    def watch(self, value: Any, spec: Spec | None = None) -> Box:
         """A traced stand-in for ``value``, whose cotangent the sweep will find."""
-        return self.box(value, self.new_index(), spec_of(value))
-
-    def box(self, value: Any, index: int, spec: Spec) -> Box:
-        box = Box()
-        box.value = value
-        box.level = self
-        box.index = index
-        box.spec = spec
-        return box
+        return make_box(value, self, self.new_index(), spec or spec_of(value))
 
     def close(self) -> None:
         """From here on, an operation on a box of this tape is an error."""
@@ -99,7 +91,7 @@ class Tape(Level):
             return self._unpack(ans, index)
         spec = spec_of(ans)
         if spec.differentiable:
-            return self.box(recyclable(ans), index, spec)
+            return make_box(recyclable(ans), self, index, spec)
         if spec.dtype.kind in "biu":
             return ans
         raise NotDifferentiableError(
@@ -114,7 +106,7 @@ class Tape(Level):
         for k, (a, spec) in enumerate(zip(ans, specs, strict=True)):
             place = self.new_index()
             self.append((Parts.one, place, index, k, specs, UNARY))
-            boxes.append(self.box(a, place, spec))
+            boxes.append(make_box(a, self, place, spec))
         return tuple(boxes)
 
     def part(self, prim: Primitive, x: Box, key: Any) -> Any:
@@ -138,7 +130,7 @@ class Tape(Level):
         return box
 
 
-# What a program of small arrays spends its time on is spelled out below: the short way of `process` and `box`
+# What a program of small arrays spends its time on is spelled out below: the short way of `process` and `make_box`
 # for an elementwise operation whose result has the shape and dtype of its argument.
 def unary_recorder(prim: Unary, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """A function that applies ``prim`` to a box; what isn't one, or comes with options, goes to ``otherwise``."""

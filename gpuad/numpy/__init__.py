@@ -13,16 +13,12 @@ import numpy as _np
 from . import contractions, creation, elementwise, indexing, reductions, shapes, sorting  # noqa: F401
 from . import linalg as linalg
 from . import random as random
+from .frontend import find as _find
 from .frontend import functions as _functions
-from .frontend import pass_on as _pass_on
 
 
 def __getattr__(name: str) -> Any:
-    found = _functions.get(name)
-    if found is None:
-        theirs = getattr(_np, name)
-        found = _pass_on(name, theirs) if callable(theirs) and not isinstance(theirs, type) else theirs
-    globals()[name] = found
+    found = globals()[name] = _find("", _np, name)
     return found
 
 

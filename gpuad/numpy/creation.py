@@ -9,29 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..backend import Backend, backend_of, current, owner_of_type
-from ..core.box import Box, has_derivatives, innermost, spec_of
+from ..backend import Backend, owner_of_type
+from ..core.box import Box, has_derivatives, spec_of
 from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
-from .frontend import is_traced, numpy_function
+from .frontend import is_traced, numpy_function, plain_backend
 
 
 # -- arrays from anything -----------------------------------------------------------------------------
 def home(*args: Any) -> Backend:
     """The backend of the arrays, traced or raw, among ``args`` and in lists there; else that of the switch."""
-    found = list(_raw_arrays(args))
-    return backend_of(found) if found else current()
-
-
-def _raw_arrays(args: Iterable[Any]) -> Iterable[Any]:
-    for a in args:
-        if type(a) is Box:
-            yield innermost(a)
-        elif isinstance(a, (list, tuple)):
-            yield from _raw_arrays(a)
-        elif owner_of_type(type(a)) is not None:
-            yield a
+    return plain_backend("this operation", args)
 
 
 def as_array(x: Any, backend: Backend | None = None) -> Any:

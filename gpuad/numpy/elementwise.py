@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.box import Box, spec_of
+from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
 from .frontend import functions, numpy_function, plain_backend
@@ -115,8 +116,6 @@ def no_options(name: str, **options: Any) -> None:
     """Refuse options that a traced array can't honour: those that aren't None."""
     for option, value in options.items():
         if value is not None:
-            from ..errors import UnsupportedError
-
             raise UnsupportedError(f"{name} on a traced array isn't supported with {option}={value!r}")
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import backend_of, current, owner_of_type
-from ..core.box import Box
+from ..backend.interface import Backend
+from ..core.box import Box, innermost
 from ..errors import UnsupportedError
 
 #: What a function of NumPy does when it meets a traced array.
@@ -69,15 +70,17 @@ def is_traced(args: Iterable[Any]) -> bool:
 
 
 def arrays_in(args: Iterable[Any]) -> Iterable[Any]:
-    """The raw arrays among ``args``, in lists and tuples too."""
+    """The raw arrays among ``args``, in lists and tuples and in traced arrays too."""
     for a in args:
-        if type(a) is list or type(a) is tuple:
+        if type(a) is Box:
+            yield innermost(a)
+        elif isinstance(a, (list, tuple)):
             yield from arrays_in(a)
         elif owner_of_type(type(a)) is not None:
             yield a
 
 
-def plain_backend(name: str, args: Iterable[Any]) -> Any:
+def plain_backend(name: str, args: Iterable[Any]) -> Backend:
     """The backend of the arrays in ``args``; that of the switch, if there is none."""
     arrays = list(arrays_in(args))
     return backend_of(arrays, name) if arrays else current()
@@ -92,7 +95,17 @@ def _plain(name: str, traced: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     return function(*args, **kwargs)
 
 
-def pass_on(name: str, theirs: Any) -> Any:
+def find(prefix: str, module: Any, name: str) -> Any:
+    """What ``gpuad.numpy``, or a namespace in it, has under ``name``: gpuad's function, or NumPy's passed on."""
+    found = functions.get(prefix + name)
+    if found is None:
+        found = getattr(module, name)
+        if callable(found) and not isinstance(found, type):
+            found = _pass_on(prefix + name, found)
+    return found
+
+
+def _pass_on(name: str, theirs: Any) -> Any:
     """NumPy's function ``name``, for which gpuad has no derivative, on plain arrays of any backend."""
 
     def function(*args: Any, **kwargs: Any) -> Any:

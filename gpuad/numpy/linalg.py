@@ -20,15 +20,11 @@ from ..ops.elementwise import absolute, power, where
 from . import contractions
 from .contractions import arrays as as_arrays
 from .elementwise import no_options
-from .frontend import functions, numpy_function, pass_on
+from .frontend import find, functions, numpy_function
 
 
 def __getattr__(name: str) -> Any:
-    found = functions.get(f"linalg.{name}")
-    if found is None:
-        theirs = getattr(np.linalg, name)
-        found = pass_on(f"linalg.{name}", theirs) if callable(theirs) and not isinstance(theirs, type) else theirs
-    globals()[name] = found
+    found = globals()[name] = find("linalg.", np.linalg, name)
     return found
 
 

@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as _np
 
-from .frontend import pass_on as _pass_on
+from .frontend import find as _find
 
 
 def __getattr__(name: str) -> Any:
-    theirs = getattr(_np.random, name)
-    found = _pass_on(f"random.{name}", theirs) if callable(theirs) and not isinstance(theirs, type) else theirs
-    globals()[name] = found
+    found = globals()[name] = _find("random.", _np.random, name)
     return found
 
 

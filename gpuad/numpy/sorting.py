@@ -175,19 +175,15 @@ def _quantile(name: str, a: Any, q: Any, unit: float, axis: Any, method: str, ke
     return astype(result, dtype=dtype) if dtype != spec_of(result).dtype else result
 
 
-@numpy_function("quantile")
-def quantile(
-    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
-    keepdims: Any = False, *, weights: Any = None,
-) -> Any:  # fmt: skip
-    no_options("quantile", out=out, weights=weights)
-    return _quantile("quantile", a, q, 1.0, axis, method, keepdims)
+def _in_units(name: str, unit: float) -> None:
+    @numpy_function(name)
+    def function(
+        a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
+        keepdims: Any = False, *, weights: Any = None,
+    ) -> Any:  # fmt: skip
+        no_options(name, out=out, weights=weights)
+        return _quantile(name, a, q, unit, axis, method, keepdims)
 
 
-@numpy_function("percentile")
-def percentile(
-    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, method: str = "linear",
-    keepdims: Any = False, *, weights: Any = None,
-) -> Any:  # fmt: skip
-    no_options("percentile", out=out, weights=weights)
-    return _quantile("percentile", a, q, 100.0, axis, method, keepdims)
+_in_units("quantile", 1.0)
+_in_units("percentile", 100.0)

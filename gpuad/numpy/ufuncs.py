@@ -13,7 +13,7 @@ from ..core.primitive import Elementwise, Unary
 from ..core.tape import unary_recorder
 from ..errors import UnsupportedError
 from ..ops import declare
-from .frontend import functions, plain_backend
+from .frontend import functions, plain_backend, unsupported
 
 #: The primitive (or function of primitives) that a NumPy ufunc is.
 ufuncs: dict[np.ufunc, Callable[..., Any]] = {}
@@ -34,8 +34,6 @@ def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     """The less common ways to call a ufunc on traced arrays."""
     known = ufuncs.get(ufunc)
     if known is None:
-        from .frontend import unsupported
-
         raise unsupported(ufunc.__name__)
     options = {k: v for k, v in kwargs.items() if not _is_default(k, v)}
     if method == "__call__":

@@ -16,6 +16,7 @@ from ..core.pytree import children, is_leaf, leaves, tree_map
 from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..errors import NotDifferentiableError
+from ..ops.declare import astype
 
 _NUMBERS = (float, complex)
 
@@ -73,7 +74,7 @@ class _Trace:
             refuse_input(leaf, f"argument {argnum}{path}", self.name)
         backend = owner_of_type(type(leaf))
         value = leaf if backend is None else backend.recyclable(leaf)
-        box = self.tape.box(value, self.tape.new_index(), spec)
+        box = self.tape.watch(value, spec)
         self.inputs.append(box)
         return box
 
@@ -139,20 +140,20 @@ def _own(g: Any, box: Box, taken: set[int]) -> Any:
 
 def zeros_like(x: Any) -> Any:
     """Zeros of the shape and dtype of ``x``, on its backend; a NumPy scalar for a number."""
-    spec = spec_of(x)
-    raw = innermost(x)
-    if isinstance(raw, (np.generic, *_NUMBERS)):
-        return spec.dtype.type(0)
-    return backend_of((raw,)).xp.zeros(spec.shape, spec.dtype)
+    return _filled_like(x, 0, "zeros")
 
 
 def ones_like(x: Any) -> Any:
     """Ones of the shape and dtype of ``x``, on its backend; a NumPy scalar for a number."""
+    return _filled_like(x, 1, "ones")
+
+
+def _filled_like(x: Any, number: int, make: str) -> Any:
     spec = spec_of(x)
     raw = innermost(x)
     if isinstance(raw, (np.generic, *_NUMBERS)):
-        return spec.dtype.type(1)
-    return backend_of((raw,)).xp.ones(spec.shape, spec.dtype)
+        return spec.dtype.type(number)
+    return getattr(backend_of((raw,)).xp, make)(spec.shape, spec.dtype)
 
 
 def _input_spec(leaf: Any) -> Spec | None:
@@ -241,8 +242,6 @@ def _matching(cotangent: Any, value: Any) -> list[Any]:
         if type(c) in (int, float, complex, bool):
             c = ones_like(want) * spec.dtype.type(c)  # rules are given arrays, and of the value's backend
         elif got.dtype != spec.dtype:
-            from ..ops.declare import astype
-
             c = astype(c, dtype=spec.dtype)
         checked.append(c)
     return checked

@@ -5,7 +5,7 @@ differentiated function are viewed as ``Recycled``; whatever NumPy computes from
 written into a buffer that nobody holds any more, if this thread has one of the right kind, and is
 ``Recycled`` again. What a buffer is used by is read off its reference count: a view holds its base,
 so a buffer that only the pool refers to can be seen by no one. The pool is small, of one thread, and
-is emptied at the end of the outermost sweep. CuPy has a memory pool of its own.
+is emptied at the end of every sweep. CuPy has a memory pool of its own.
 """
 
 from __future__ import annotations

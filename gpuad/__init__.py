@@ -6,6 +6,8 @@
 array([0., 0., 0.])
 """
 
+from typing import Any as _Any
+
 from . import array_methods as _array_methods  # noqa: F401 - gives traced arrays their methods
 from . import backend as backend
 from . import numpy as numpy
@@ -23,3 +25,11 @@ from .values import to_backend as to_backend
 from .values import to_numpy as to_numpy
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> _Any:
+    if name == "scipy":  # what few programs need isn't imported for all
+        import importlib
+
+        return importlib.import_module(f"{__name__}.scipy")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,6 +20,7 @@ LAYERS = [
     ["array_methods"],
     ["transforms"],
     ["values", "extend"],
+    ["scipy"],
     ["test_util"],
     [""],  # gpuad/__init__.py
     ["demo", "cli", "__main__"],

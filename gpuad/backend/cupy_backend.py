@@ -28,6 +28,12 @@ class CupyBackend(Backend):
     def xp(self) -> Any:
         return _cupy()
 
+    @property
+    def scipy(self) -> Any:
+        import cupyx.scipy
+
+        return cupyx.scipy
+
     def owns(self, cls: type) -> bool:
         # Asked by name, so that CuPy isn't imported to learn that a list isn't a CuPy array.
         return any(c.__module__.partition(".")[0] == "cupy" and c.__name__ == "ndarray" for c in cls.__mro__)

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import importlib.util
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+
+def _member(module: Any, name: str) -> Any:
+    """What ``module`` has under ``name``; a module in it is imported, if that hasn't happened."""
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        path = f"{getattr(module, '__name__', '')}.{name}"
+        if not isinstance(module, ModuleType) or importlib.util.find_spec(path) is None:
+            raise
+        return importlib.import_module(path)
 
 
 class Functions:
@@ -52,13 +65,21 @@ class Backend:
         """Why the backend can't run here, in a few words; ``None`` if it can."""
         return None
 
+    @property
+    def scipy(self) -> Any:
+        """The package with SciPy's functions on this backend's arrays. Imported when first asked for."""
+        raise AttributeError(f"the {self.name} backend has no counterpart of SciPy")
+
     def function(self, name: str) -> Callable[..., Any]:
-        """The function that NumPy calls ``name``; ``AttributeError`` where there is none."""
+        """The function that NumPy calls ``name``, or SciPy ``scipy.name``; ``AttributeError`` where there is none."""
         found: Any = self.overrides.get(name)
         if found is None:
+            parts = name.split(".")
             found = self.xp
-            for part in name.split("."):
-                found = getattr(found, part)
+            if parts[0] == "scipy":
+                found, parts = self.scipy, parts[1:]
+            for part in parts:
+                found = _member(found, part)
         return found  # type: ignore[no-any-return]
 
     @functools.cached_property

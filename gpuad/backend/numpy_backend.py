@@ -76,6 +76,16 @@ class NumpyBackend(Backend):
     def xp(self) -> Any:
         return np
 
+    @property
+    def scipy(self) -> Any:
+        try:
+            import scipy
+        except ModuleNotFoundError:
+            raise ModuleNotFoundError(
+                "this function of gpuad needs SciPy, which isn't installed: pip install gpuad[scipy]"
+            ) from None
+        return scipy
+
     def asarray(self, x: Any, dtype: Any = None) -> Any:
         return np.asarray(x, dtype)
 

@@ -8,6 +8,7 @@ decorator, written with primitives. NumPy finds the latter through ``__array_fun
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..errors import UnsupportedError
 
 #: What a function of NumPy does when it meets a traced array.
 handlers: dict[Any, Callable[..., Any]] = {}
-#: The functions of this namespace, by NumPy's dotted name.
+#: The functions of gpuad's namespaces, by NumPy's dotted name or SciPy's: ``"linalg.inv"``, ``"scipy.linalg.expm"``.
 functions: dict[str, Callable[..., Any]] = {}
 
 
@@ -29,6 +30,7 @@ def numpy_function(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make the decorated function what NumPy's function ``name`` means for traced arrays.
 
+    A function of SciPy is named in full, ``"scipy.special.erf"``; SciPy isn't imported for it before it is called.
     ``on_plain`` is called instead of the backend's own function when no argument is traced.
     """
 
@@ -44,13 +46,18 @@ def numpy_function(
         functools.update_wrapper(function, traced)
         function.__name__ = function.__qualname__ = name.rpartition(".")[2]
         if not function.__doc__:
-            function.__doc__ = f"As :func:`numpy.{name}`; differentiable."
+            function.__doc__ = f"As :func:`{in_full(name)}`; differentiable."
         if theirs is not None:
             handlers[theirs] = traced
         functions[name] = function
         return function
 
     return decorate
+
+
+def in_full(name: str) -> str:
+    """The name by which NumPy's or SciPy's users import a function."""
+    return name if name.startswith("scipy.") else f"numpy.{name}"
 
 
 def _numpys(name: str) -> Any:
@@ -96,17 +103,20 @@ def _plain(name: str, traced: Callable[..., Any], *args: Any, **kwargs: Any) -> 
 
 
 def find(prefix: str, module: Any, name: str) -> Any:
-    """What ``gpuad.numpy``, or a namespace in it, has under ``name``: gpuad's function, or NumPy's passed on."""
+    """What a namespace has under ``name``: gpuad's function, or that of NumPy's or SciPy's ``module`` passed on.
+
+    A module given by its name is imported only when gpuad has no function of its own.
+    """
     found = functions.get(prefix + name)
     if found is None:
-        found = getattr(module, name)
+        found = getattr(importlib.import_module(module) if isinstance(module, str) else module, name)
         if callable(found) and not isinstance(found, type):
             found = _pass_on(prefix + name, found)
     return found
 
 
 def _pass_on(name: str, theirs: Any) -> Any:
-    """NumPy's function ``name``, for which gpuad has no derivative, on plain arrays of any backend."""
+    """NumPy's or SciPy's function ``name``, for which gpuad has no derivative, on plain arrays of any backend."""
 
     def function(*args: Any, **kwargs: Any) -> Any:
         if is_traced(args) or is_traced(kwargs.values()):

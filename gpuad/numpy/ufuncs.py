@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +34,7 @@ def array_ufunc(self: Box, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs:
 
 def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """The less common ways to call a ufunc on traced arrays."""
-    known = ufuncs.get(ufunc)
+    known = ufuncs.get(ufunc) or _scipys(ufunc)
     if known is None:
         raise unsupported(ufunc.__name__)
     options = {k: v for k, v in kwargs.items() if not _is_default(k, v)}
@@ -57,6 +59,18 @@ def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[st
         + (f" with {', '.join(options)}" if options else "")
         + "; write it with gpuad.numpy functions that return new arrays"
     )
+
+
+def _scipys(ufunc: np.ufunc) -> Callable[..., Any] | None:
+    """What stands for a ufunc of SciPy. Those of a program's own may have like names, but aren't the same object."""
+    special = sys.modules.get("scipy.special")
+    if getattr(special, ufunc.__name__, None) is not ufunc:
+        return None
+    importlib.import_module("gpuad.scipy.special")  # not before a program uses SciPy's
+    known = functions.get(f"scipy.special.{ufunc.__name__}")
+    if known is not None:
+        ufuncs[ufunc] = _traced[ufunc] = known
+    return known
 
 
 _METHODS: dict[np.ufunc, dict[str, str]] = {

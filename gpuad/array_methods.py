@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from .core.box import Box, innermost
 from .errors import UnsupportedError
 from .numpy.contractions import matmul
-from .numpy.frontend import functions, handlers, unsupported
+from .numpy.frontend import functions, handler_of, unsupported
 from .numpy.ufuncs import array_ufunc
 from .ops import elementwise as e
 from .ops.index import getitem
@@ -65,7 +65,7 @@ def _define(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 @_define("__array_function__")
 def _array_function(self: Box, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    handler = handlers.get(func)
+    handler = handler_of(func)
     if handler is None:
         raise unsupported(f"{func.__module__}.{func.__name__}")
     return handler(*args, **kwargs)

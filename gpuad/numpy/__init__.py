@@ -5,6 +5,7 @@ What NumPy has and gpuad doesn't differentiate works here on plain arrays unchan
 
 from __future__ import annotations
 
+from importlib import import_module as _import_module
 from typing import Any
 
 import numpy as _np
@@ -18,6 +19,8 @@ from .frontend import functions as _functions
 
 
 def __getattr__(name: str) -> Any:
+    if name == "fft":  # imported when it is used: a program without Fourier transforms starts faster
+        return _import_module(f"{__name__}.fft")
     found = globals()[name] = _find("", _np, name)
     return found
 

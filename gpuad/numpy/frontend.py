@@ -55,6 +55,19 @@ def numpy_function(
     return decorate
 
 
+#: Namespaces of NumPy whose functions are looked for in a module of ours when a traced array first meets one.
+_LATER = {"numpy.fft": "gpuad.numpy.fft"}
+
+
+def handler_of(function: Any) -> Callable[..., Any] | None:
+    """What a function of NumPy does when it meets a traced array; ``None`` if that isn't known."""
+    found = handlers.get(function)
+    if found is None and function.__module__ in _LATER:
+        importlib.import_module(_LATER[function.__module__])
+        found = handlers.get(function)
+    return found
+
+
 def in_full(name: str) -> str:
     """The name by which NumPy's or SciPy's users import a function."""
     return name if name.startswith("scipy.") else f"numpy.{name}"

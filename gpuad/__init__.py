@@ -13,9 +13,12 @@ from . import backend as backend
 from . import numpy as numpy
 from . import test_util as test_util
 from .backend import use as use
+from .extend import defjvp as defjvp
 from .extend import defvjp as defvjp
 from .extend import primitive as primitive
 from .transforms.cost import cost as cost
+from .transforms.forward import jvp as jvp
+from .transforms.forward import linearize as linearize
 from .transforms.gradients import elementwise_grad as elementwise_grad
 from .transforms.gradients import grad as grad
 from .transforms.gradients import value_and_grad as value_and_grad

@@ -10,8 +10,8 @@ from .backend import backend_of, owner_of_type
 from .backend.recycle import settle
 from .core.box import Box, Spec, spec_of
 from .core.primitive import Elementwise, Primitive, Pull, unstated
-from .errors import RuleError, UnsupportedError
-from .ops.declare import astype, fit, real
+from .errors import MissingRuleError, RuleError, UnsupportedError
+from .ops.declare import astype, fit, fit_tangent, real
 
 
 class UserPrimitive(Primitive):
@@ -86,16 +86,8 @@ def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] 
     >>> gpuad.grad(scaled)(2.0, 3.0)
     np.float64(3.0)
     """
-    prim = getattr(prim, "primitive", prim)
-    if not isinstance(prim, Primitive):
-        raise TypeError(f"defvjp: expected a primitive (see gpuad.primitive), got {prim!r}")
-    numbers = range(len(rules)) if argnums is None else argnums
-    if len(numbers) != len(rules):
-        raise TypeError(f"defvjp({prim.name}): {len(rules)} rules for {len(numbers)} argnums")
-    for rule in rules:
-        if rule is not None and not callable(rule):
-            raise TypeError(f"defvjp({prim.name}): a rule must be a function or None, got {rule!r}")
-    stated = dict(enumerate(prim.vjps)) | dict(zip(numbers, rules, strict=True))
+    prim, given = _stated("defvjp", prim, rules, argnums)
+    stated = dict(enumerate(prim.vjps)) | given
     count = max(stated, default=-1) + 1
     prim.define_vjps(
         [stated.get(k, unstated) for k in range(count)],
@@ -103,15 +95,98 @@ def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] 
     )
 
 
-def _check(h: Any, spec: Spec, prim: Primitive, k: int) -> Any:
-    """What a user's rule returned, if it can be the cotangent of its argument."""
+def defjvp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] | None = None) -> None:
+    """State the Jacobian-vector products of a primitive, one rule per positional argument.
+
+    ``rule(t, ans, *args, **params)`` gets the tangent of its argument, the result, and the arguments of the
+    call, and returns how the result moves: an array of the result's shape. What several arguments that move
+    do is added up. ``None`` and ``argnums`` are as in ``defvjp``. A primitive that has a rule by ``defvjp``
+    needs none by ``defjvp``: forward mode transposes that one. One of its own may be faster.
+
+    >>> import gpuad
+    >>> @gpuad.primitive
+    ... def cube(x):
+    ...     return x ** 3
+    >>> gpuad.defjvp(cube, lambda t, ans, x: t * 3 * x ** 2)
+    >>> gpuad.jvp(cube, (2.0,), (1.0,))
+    (8.0, np.float64(12.0))
+    """
+    prim, given = _stated("defjvp", prim, rules, argnums)
+    stated = (prim.jvp.rules if isinstance(prim.jvp, _JVPs) else {}) | given
+    prim.jvp = _JVPs(prim, stated)
+
+
+def _stated(
+    name: str, prim: Any, rules: Sequence[Any], argnums: Sequence[int] | None
+) -> tuple[Primitive, dict[int, Callable[..., Any] | None]]:
+    """The primitive that rules are stated for, and they by argument."""
+    prim = getattr(prim, "primitive", prim)
+    if not isinstance(prim, Primitive):
+        raise TypeError(f"{name}: expected a primitive (see gpuad.primitive), got {prim!r}")
+    numbers = range(len(rules)) if argnums is None else argnums
+    if len(numbers) != len(rules):
+        raise TypeError(f"{name}({prim.name}): {len(rules)} rules for {len(numbers)} argnums")
+    for rule in rules:
+        if rule is not None and not callable(rule):
+            raise TypeError(f"{name}({prim.name}): a rule must be a function or None, got {rule!r}")
+    return prim, dict(zip(numbers, rules, strict=True))
+
+
+class _JVPs:
+    """The JVPs of a primitive's arguments, as one of the call."""
+
+    def __init__(self, prim: Primitive, rules: dict[int, Callable[..., Any] | None]) -> None:
+        self.prim = prim
+        self.rules = rules
+
+    def __call__(self, tangents: Sequence[Any], ans: Any, *args: Any, **params: Any) -> Any:
+        prim, total = self.prim, None
+        for k, t in enumerate(tangents):
+            if t is None:
+                continue
+            if k not in self.rules:
+                raise MissingRuleError(
+                    f"{prim.name} has no rule of forward mode for argument {k}, while it has for others. State one "
+                    f"with gpuad.defjvp({prim.name}, lambda t, ans, *args: ..., argnums=({k},)), or None there if it "
+                    "has no derivative"
+                )
+            rule = self.rules[k]
+            if rule is not None:
+                moved = self._checked(rule(settle(t), _settled(ans), *map(settle, args), **params), ans, k)
+                total = moved if total is None else _plus(total, moved)
+        return total
+
+    def _checked(self, moved: Any, ans: Any, k: int) -> Any:
+        if type(ans) in (tuple, list):
+            if type(moved) not in (tuple, list) or len(moved) != len(ans):
+                raise RuleError(f"{self.prim.name}: the JVP of argument {k} must return {len(ans)} tangents in a tuple")
+            return tuple(self._checked(t, a, k) for t, a in zip(moved, ans, strict=True))
+        if isinstance(self.prim, Elementwise) and moved is not None:
+            return fit_tangent(moved, spec_of(ans))
+        return moved if moved is None else _check(moved, spec_of(ans), self.prim, k, "JVP", "result")
+
+
+def _settled(ans: Any) -> Any:
+    return tuple(map(settle, ans)) if type(ans) in (tuple, list) else settle(ans)
+
+
+def _plus(x: Any, y: Any) -> Any:
+    """The sum of two tangents, each of which may be ``None`` for zero, or one per result."""
+    if x is None or y is None:
+        return y if x is None else x
+    return tuple(map(_plus, x, y)) if type(x) is tuple else x + y
+
+
+def _check(h: Any, spec: Spec, prim: Primitive, k: int, what: str = "VJP", whose: str = "argument") -> Any:
+    """What a user's rule returned, if it can be the cotangent of its argument (the tangent of the result)."""
     try:
         got = spec_of(h)
     except TypeError:
-        raise RuleError(f"{prim.name}: the VJP of argument {k} returned {type(h).__name__}, not an array") from None
+        raise RuleError(f"{prim.name}: the {what} of argument {k} returned {type(h).__name__}, not an array") from None
     if got.shape != spec.shape:
         raise RuleError(
-            f"{prim.name}: the VJP of argument {k} returned shape {got.shape}, but the argument has shape {spec.shape}"
+            f"{prim.name}: the {what} of argument {k} returned shape {got.shape}, but the {whose} has "
+            f"shape {spec.shape}"
         )
     if got.dtype == spec.dtype:
         return h

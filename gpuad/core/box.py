@@ -99,11 +99,13 @@ def spec_of(x: Any) -> Spec:
 class Box:
     """An array that a running transformation traces. Programs meet it as an ordinary array."""
 
-    __slots__ = ("index", "level", "spec", "value")
+    __slots__ = ("index", "level", "spec", "tangent", "value")
     value: Any
     level: Level
     index: int
     spec: Spec
+    #: In forward mode, how the value moves: an array like it.
+    tangent: Any
 
 
 def make_box(value: Any, level: Level, index: int, spec: Spec) -> Box:

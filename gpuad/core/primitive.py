@@ -49,6 +49,13 @@ class Primitive:
         self.vjps: tuple[Rule | None, ...] = ()
         #: One VJP for all arguments of an operation that takes any number of them.
         self.variadic_vjp: Rule | None = None
+        #: The JVP where it isn't derived from the VJP: ``jvp(tangents, ans, *args, **params)``, with ``None`` among
+        #: the tangents for an argument that stays, is the tangent of the result (``None`` for one that stays).
+        self.jvp: Rule | None = None
+        #: Whether the operation is linear in each argument, the others held.
+        self.linear = False
+        #: Whether it works element by element, with broadcasting.
+        self.elementwise = False
         #: Whether a rule is given the arguments of the call.
         self.rule_takes_args = True
         #: What the tape calls for an argument: ``pull(g, ans, (args, params, spec))``.
@@ -116,7 +123,7 @@ class Primitive:
         The rule of a linear argument is given that argument's ``Spec`` instead of its value. ``finish(h,
         spec, prim, k)`` gets what the rule of argument ``k`` returned and makes it fit the argument.
         """
-        self.vjps = tuple(vjps)
+        self.vjps, self.linear = tuple(vjps), linear
         self.pulls = tuple(_make_pull(self, k, rule, finish) for k, rule in enumerate(vjps))
         self.reads = tuple(
             reads(rule) - ({k} if linear else set()) if rule is not None else frozenset() for k, rule in enumerate(vjps)
@@ -128,7 +135,7 @@ class Primitive:
         A rule without ``*args`` is given none. That of an operation whose arguments may be thousands must
         be such, for its cost is that of one argument then.
         """
-        self.variadic_vjp = vjp
+        self.variadic_vjp, self.linear = vjp, linear
         self.rule_takes_args = _takes_any_number(vjp)
         self.pulls = (_make_pull(self, None, vjp, finish),)
         self.reads = (frozenset() if linear else EVERYTHING,)
@@ -199,6 +206,7 @@ class Elementwise(Primitive):
         forward: Callable[..., Any] | None = None,
     ) -> None:
         super().__init__(name, forward)
+        self.elementwise = True
         self.apply = recorder(self)
         self.impl = _Implementations(self)
         #: What ``impl`` has for NumPy's arrays, at hand.

@@ -47,7 +47,7 @@ class Tape(Level):
 
     def close(self) -> None:
         """From here on, an operation on a box of this tape is an error."""
-        self.append = _leaked
+        self.append = leaked
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if len(args) == 1 and prim.variadic_vjp is None and not prim.piecewise_constant:
@@ -90,14 +90,7 @@ class Tape(Level):
         if type(ans) is tuple or type(ans) is list:
             return self._unpack(ans, index)
         spec = spec_of(ans)
-        if spec.differentiable:
-            return make_box(recyclable(ans), self, index, spec)
-        if spec.dtype.kind in "biu":
-            return ans
-        raise NotDifferentiableError(
-            f"an operation on a traced array gave {spec.dtype}, whose derivative would be lost in silence; make its "
-            "other arguments floating-point numbers or arrays of them, as with numpy.asarray(x, float)"
-        )
+        return make_box(recyclable(ans), self, index, spec) if spec.differentiable else without_derivative(ans, spec)
 
     def _unpack(self, ans: Any, index: int) -> tuple[Any, ...]:
         """Boxes for the results of an operation that has several."""
@@ -186,7 +179,7 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 if spec_of(ans) is not spec:  # x was broadcast or promoted, which its rule knows nothing of
                     return tape.record(prim, (x, y), [xv, y], {}, ans)
             rule, a, b, c = short[0]
-            if rule is passes and kind is not Box and tape.append is not _leaked:
+            if rule is passes and kind is not Box and tape.append is not leaked:
                 index = x.index  # the cotangents of x and of x + constant are one: they share a place, without a record
             else:
                 index = tape.new_index()
@@ -213,7 +206,7 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 if spec_of(ans) is not spec:
                     return tape.record(prim, (x, y), [x, yv], {}, ans)
             rule, a, b, c = short[1]
-            if rule is passes and tape.append is not _leaked:
+            if rule is passes and tape.append is not leaked:
                 index = y.index
             else:
                 index = tape.new_index()
@@ -242,7 +235,17 @@ def beside(x: Box, y: Any) -> Any:
     return backend_of((innermost(x),)).asarray(y) if type(y) is list or type(y) is tuple else y
 
 
-def _leaked(record: Record) -> NoReturn:
+def without_derivative(ans: Any, spec: Spec) -> Any:
+    """What an operation gave that isn't floating-point; an error if that isn't whole numbers either."""
+    if spec.dtype.kind in "biu":
+        return ans
+    raise NotDifferentiableError(
+        f"an operation on a traced array gave {spec.dtype}, whose derivative would be lost in silence; make its "
+        "other arguments floating-point numbers or arrays of them, as with numpy.asarray(x, float)"
+    )
+
+
+def leaked(record: Record | None = None) -> NoReturn:
     raise LeakedTracerError(
         "a traced array was used after the function it belongs to had returned: it was kept in a variable outside. "
         "Return it from the function (has_aux=True), or keep gpuad.stop_gradient(x) instead"

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..core.box import Spec, spec_of
+from ..core.forward import Forward
 from ..core.primitive import Binary, Finish, Primitive, Rule, Unary
 from ..core.tape import binary_recorder, unary_recorder
 
@@ -61,14 +62,21 @@ def operation(
     linear: bool = False,
     finish: Finish | None = None,
     multiply_adds: Callable[..., int] | None = None,
+    elementwise: bool = False,
+    jvp: Rule | None = None,
 ) -> Primitive:
     """Any other primitive.
 
     ``linear``: in each argument, the others held (a product is, too). ``finish=fit`` where arguments of
     different shapes or dtypes meet. ``multiply_adds(ans, *args, **params)`` counts those of a call.
+
+    Forward mode finds its rules by itself, see ``core.forward``; one may be stated that costs less:
+    ``jvp(tangents, ans, *args, **params)``, where the tangents of arguments that stay are ``None``.
+    ``elementwise``: as ``unary`` and ``binary`` are, so that the VJP is the JVP as well.
     """
     prim = Primitive(name, forward)
     prim.define_vjps(vjps, linear=linear, finish=finish)
+    prim.elementwise, prim.jvp = elementwise, jvp
     prim.multiply_adds = multiply_adds
     return register(prim)
 
@@ -80,6 +88,7 @@ def variadic(
     *,
     linear: bool = False,
     finish: Finish | None = None,
+    jvp: Rule | None = None,
 ) -> Primitive:
     """A primitive of any number of arrays: ``vjp(k, g, ans, *args, **params)`` is that of the k-th.
 
@@ -87,6 +96,7 @@ def variadic(
     """
     prim = Primitive(name, forward)
     prim.define_variadic_vjp(vjp, linear=linear, finish=finish)
+    prim.jvp = jvp
     return register(prim)
 
 
@@ -115,6 +125,22 @@ def fit(h: Any, spec: Spec, prim: Primitive | None = None, k: int = 0) -> Any:
         if spec_of(h).dtype != spec.dtype:
             h = astype(h, dtype=spec.dtype)
     return h
+
+
+def fit_tangent(t: Any, spec: Spec) -> Any:
+    """The tangent ``t`` of a value that is broadcast and promoted, as that of the result: the way back of ``fit``."""
+    have = spec_of(t)
+    if have is spec:
+        return t
+    if have.dtype != spec.dtype:
+        if have.dtype.kind == "c" and spec.dtype.kind != "c":
+            t = real(t)
+        if spec_of(t).dtype != spec.dtype:
+            t = astype(t, dtype=spec.dtype)
+    return broadcast_to(t, shape=spec.shape) if have.shape != spec.shape else t
+
+
+Forward.fit = staticmethod(fit_tangent)
 
 
 def _sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Binary, Primitive, Unary, passes
-from .declare import astype, binary, constant, fit, operation, real, register, unary
+from .declare import astype, binary, constant, fit, fit_tangent, operation, real, register, unary
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 PI = math.pi
@@ -51,7 +51,13 @@ def _where() -> Primitive:
         [None, lambda g, ans, c, x, y: where(c, g, 0.0), lambda g, ans, c, x, y: where(c, 0.0, g)],
         finish=fit,
     )
+    prim.jvp = _where_jvp
     return register(prim)
+
+
+def _where_jvp(tangents: Any, ans: Any, c: Any, x: Any, y: Any) -> Any:
+    t = where(c, *(0.0 if t is None else t for t in tangents[1:]))
+    return fit_tangent(t, spec_of(ans))
 
 
 where = _where()
@@ -138,6 +144,7 @@ _power_of_number: Primitive = operation(
     "power_of_number",
     _to_a_number,
     lambda g, ans, x, *, exponent: g * exponent * power(x, exponent - 1.0) if exponent else g * 0.0,
+    elementwise=True,
 )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..backend import backend_of, owner_of_type
 from ..core.box import Box, Spec, innermost, spec_of
 from ..core.cotangent import Indexed
+from ..core.primitive import Primitive
 from .declare import operation, variadic
 
 # -- what an index is made of -----------------------------------------------------------------------
@@ -114,11 +115,12 @@ part = operation(
     linear=True,
 )
 #: ``x[key]`` with ``arrays`` (and booleans) in the key: a copy.
-gather = variadic(
+gather: Primitive = variadic(
     "gather",
     lambda xp, x, *arrays, key: _part(xp, x, key=Arrays(key, arrays).whole()),
     lambda k, g, ans, x, *arrays, key: Indexed(g, spec_of(x), Arrays(key, arrays), spec_of(g).size),
     linear=True,
+    jvp=lambda tangents, ans, x, *arrays, key: gather(tangents[0], *arrays, key=key),
 )
 
 

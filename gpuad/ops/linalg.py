@@ -20,7 +20,12 @@ def _inv_vjp(g: Any, ans: Any, x: Any) -> Any:
     return -matmul(matmul(t, g), t)
 
 
-inv: Primitive = operation("inv", lambda xp, x: xp.linalg.inv(x), _inv_vjp)
+inv: Primitive = operation(
+    "inv",
+    lambda xp, x: xp.linalg.inv(x),
+    _inv_vjp,
+    jvp=lambda tangents, ans, x: -matmul(matmul(ans, tangents[0]), ans),
+)
 
 
 def _solve_vjp_a(g: Any, ans: Any, a: Any, b: Any) -> Any:
@@ -33,6 +38,16 @@ def _solve_vjp_b(g: Any, ans: Any, a: Any, b: Any) -> Any:
     return solve(_t(a), g[..., None])[..., 0] if len(b.shape) == 1 else solve(_t(a), g)
 
 
+def _solve_jvp(tangents: Any, ans: Any, a: Any, b: Any) -> Any:
+    ta, tb = tangents
+    vector = len(b.shape) == 1
+    if vector:
+        ans, tb = ans[..., None], tb if tb is None else tb[..., None]
+    right = tb if ta is None else -matmul(ta, ans) if tb is None else tb - matmul(ta, ans)
+    t = solve(a, right)
+    return t[..., 0] if vector else t
+
+
 #: ``x`` for ``a @ x = b``; a ``b`` of one axis is a vector.
 solve: Primitive = operation(
     "solve",
@@ -40,6 +55,7 @@ solve: Primitive = operation(
     _solve_vjp_a,
     _solve_vjp_b,
     finish=fit,
+    jvp=_solve_jvp,
 )
 
 

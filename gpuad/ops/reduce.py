@@ -171,7 +171,8 @@ shift: Primitive = operation(
     "shift",
     _shift,
     lambda g, ans, x, *, axis, back, fill: shift(g, axis=axis, back=not back, fill=0.0),
-    linear=True,
+    linear=True,  # but for what is moved in
+    jvp=lambda tangents, ans, x, *, axis, back, fill: shift(tangents[0], axis=axis, back=back, fill=0.0),
 )
 
 

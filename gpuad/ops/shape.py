@@ -79,6 +79,7 @@ pad: Primitive = operation(
     lambda g, ans, x, *, widths, constant_values: getitem(
         g, tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
     ),
+    jvp=lambda tangents, ans, x, *, widths, constant_values: pad(tangents[0], widths=widths, constant_values=0.0),
 )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..backend import backend_of, owner_of_type, recycle
 from ..core.box import Box, Spec, innermost, make_spec, spec_of
 from ..core.cotangent import add
+from ..core.filled import ones_like, zeros_like
 from ..core.pytree import children, is_leaf, leaves, tree_map
 from ..core.sweep import sweep
 from ..core.tape import Tape
@@ -21,7 +22,7 @@ from ..ops.declare import astype
 _NUMBERS = (float, complex)
 
 
-class _Trace:
+class Trace:
     """One run of a function under a tape: what went in, what came out, and the way back."""
 
     def __init__(
@@ -44,7 +45,7 @@ class _Trace:
             if has_aux:
                 if not (isinstance(result, tuple) and len(result) == 2):
                     raise TypeError(
-                        f"{name}: with has_aux=True the function must return (output, aux), got {_describe(result)}"
+                        f"{name}: with has_aux=True the function must return (output, aux), got {describe(result)}"
                     )
                 result, aux = result
                 self.aux = tree_map(self._value, aux)
@@ -62,13 +63,13 @@ class _Trace:
         traced = tree_map(lambda leaf: self._watch_leaf(leaf, argnum, arg, found), arg)
         if len(self.inputs) == found:
             raise NotDifferentiableError(
-                f"{self.name}: argument {argnum} is {_describe(arg)}, with no array in it to differentiate"
+                f"{self.name}: argument {argnum} is {describe(arg)}, with no array in it to differentiate"
             )
         return traced
 
     def _watch_leaf(self, leaf: Any, argnum: int, arg: Any, found: int) -> Box:
         """A box for a leaf of ``arg``, whose first leaf is input number ``found``."""
-        spec = _input_spec(leaf)
+        spec = input_spec(leaf)
         if spec is None:
             path = "" if leaf is arg else [path for path, _ in leaves(arg)][len(self.inputs) - found]
             refuse_input(leaf, f"argument {argnum}{path}", self.name)
@@ -100,8 +101,10 @@ class _Trace:
             found = sweep(self.tape, table, [box.index for box in inputs], last=last) if table else [None] * len(inputs)
         finally:
             recycle.drain()
-        taken = {id(_owner(x)) for x in (*seeds, *[box.value for box in inputs])}
-        gradients = [_own(g, box, taken) for g, box in zip(found, inputs, strict=True)]
+        taken = {id(owner(x)) for x in (*seeds, *[box.value for box in inputs])}
+        gradients = [
+            zeros_like(box.value) if g is None else own(g, taken) for g, box in zip(found, inputs, strict=True)
+        ]
         if len(gradients) == len(self.args) and all(map(is_leaf, self.args)):
             return tuple(gradients)
         results = iter(gradients)
@@ -113,50 +116,30 @@ def settle(x: Any) -> Any:
     return x if backend is None else backend.settle(x)
 
 
-def _owner(x: Any) -> Any:
+def owner(x: Any) -> Any:
     """The array whose memory ``x`` is, or is a part of."""
     while (base := getattr(x, "base", None)) is not None:
         x = base
     return x
 
 
-def _own(g: Any, box: Box, taken: set[int]) -> Any:
-    """A gradient whose memory is its own, so that a user may write into it."""
+def own(g: Any, taken: set[int]) -> Any:
+    """A gradient whose memory is its own, none of ``taken``, so that a user may write into it."""
     if type(g) is np.ndarray and g.base is None and id(g) not in taken:
         taken.add(id(g))
         return g
-    if g is None:
-        return zeros_like(box.value)
     backend = owner_of_type(type(g))
     if backend is None or isinstance(g, np.generic):
         return g
     g = backend.settle(g)
-    owner = _owner(g)
-    if id(owner) in taken or 0 in g.strides or not getattr(getattr(g, "flags", None), "writeable", True):
+    base = owner(g)
+    if id(base) in taken or 0 in g.strides or not getattr(getattr(g, "flags", None), "writeable", True):
         return g.copy()
-    taken.add(id(owner))
+    taken.add(id(base))
     return g
 
 
-def zeros_like(x: Any) -> Any:
-    """Zeros of the shape and dtype of ``x``, on its backend; a NumPy scalar for a number."""
-    return _filled_like(x, 0, "zeros")
-
-
-def ones_like(x: Any) -> Any:
-    """Ones of the shape and dtype of ``x``, on its backend; a NumPy scalar for a number."""
-    return _filled_like(x, 1, "ones")
-
-
-def _filled_like(x: Any, number: int, make: str) -> Any:
-    spec = spec_of(x)
-    raw = innermost(x)
-    if isinstance(raw, (np.generic, *_NUMBERS)):
-        return spec.dtype.type(number)
-    return getattr(backend_of((raw,)).xp, make)(spec.shape, spec.dtype)
-
-
-def _input_spec(leaf: Any) -> Spec | None:
+def input_spec(leaf: Any) -> Spec | None:
     """The spec of a floating-point number or an array of them; ``None`` for what can't be differentiated."""
     if type(leaf) is np.ndarray:
         spec = make_spec(leaf.shape, leaf.dtype)
@@ -180,12 +163,12 @@ def refuse_input(leaf: Any, where: str, name: str) -> NoReturn:
             f"floating-point numbers: pass {float(leaf)!r}"
         )
     raise NotDifferentiableError(
-        f"{name}: {where} is {_describe(leaf)}, not an array or a floating-point number. "
+        f"{name}: {where} is {describe(leaf)}, not an array or a floating-point number. "
         "Differentiate only what holds arrays (argnums=), and pass the rest as another argument"
     )
 
 
-def _describe(x: Any) -> str:
+def describe(x: Any) -> str:
     if type(x) is Box or owner_of_type(type(x)) is not None:
         return f"an array of shape {spec_of(x).shape} and dtype {spec_of(x).dtype}"
     shown = repr(x)
@@ -205,40 +188,38 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(np.array([1., 1.]))
     (array([3., 4.]), array([1., 2.]))
     """
-    trace = _Trace(f, primals, range(len(primals)), has_aux, "vjp")
+    trace = Trace(f, primals, range(len(primals)), has_aux, "vjp")
     recycle.drain()  # nobody knows when the way back will be gone
     value = trace.value()
     for path, leaf in leaves(value):
         if type(leaf) is not Box and not isinstance(leaf, (*_NUMBERS, int)) and owner_of_type(type(leaf)) is None:
             raise NotDifferentiableError(
-                f"vjp: the function returned {_describe(leaf)} at output{path}, which is not an array"
+                f"vjp: the function returned {describe(leaf)} at output{path}, which is not an array"
             )
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
-        return trace.pull(_matching(cotangent, value), last=False)
+        return trace.pull(matching("vjp", cotangent, "the cotangent", value, "the value"), last=False)
 
     return (value, pullback, trace.aux) if has_aux else (value, pullback)
 
 
-def _matching(cotangent: Any, value: Any) -> list[Any]:
-    """The leaves of a cotangent, checked against the value that it belongs to."""
-    wants, has = dict(leaves(value)), dict(leaves(cotangent))
+def matching(name: str, given: Any, what: str, value: Any, whose: str) -> list[Any]:
+    """The leaves of a cotangent (or tangent), checked against the value that it belongs to."""
+    wants, has = dict(leaves(value)), dict(leaves(given))
     if wants.keys() != has.keys():
         raise TypeError(
-            f"vjp: the cotangent must have the containers of the value, whose leaves are "
+            f"{name}: {what} must have the containers of {whose}, whose leaves are "
             f"{[path or 'the value itself' for path in wants]}; got {[path or 'a single array' for path in has]}"
         )
     checked = []
     for path, want in wants.items():
         c = has[path]
         spec, got = spec_of(want), spec_of(c)
-        backend_of((innermost(want), innermost(c)), f"the pullback, of value{path} (0) and cotangent{path} (1)")
+        backend_of((innermost(want), innermost(c)), f"{name}, of {whose}{path} (0) and {what}{path} (1)")
         if spec.shape != got.shape:
-            raise ValueError(
-                f"vjp: the cotangent{path} has shape {got.shape}, but the value it belongs to has {spec.shape}"
-            )
+            raise ValueError(f"{name}: {what}{path} has shape {got.shape}, but {whose}{path} has {spec.shape}")
         if got.dtype != spec.dtype and not np.can_cast(got.dtype, spec.dtype, "same_kind"):
-            raise TypeError(f"vjp: the cotangent{path} is of {got.dtype}, but the value it belongs to of {spec.dtype}")
+            raise TypeError(f"{name}: {what}{path} is of {got.dtype}, but {whose}{path} of {spec.dtype}")
         if type(c) in (int, float, complex, bool):
             c = ones_like(want) * spec.dtype.type(c)  # rules are given arrays, and of the value's backend
         elif got.dtype != spec.dtype:
@@ -266,13 +247,13 @@ def value_and_grad(
     >>> value_and_grad(lambda x: np.sum(x ** 2))(np.array([1., 2.]))
     (np.float64(5.0), array([2., 4.]))
     """
-    _check_function(f, "value_and_grad")
+    check_function(f, "value_and_grad")
     several, numbers_of = _chosen(argnums, "value_and_grad")
 
     @functools.wraps(f)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         numbers = numbers_of(len(args))
-        trace = _Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad")
+        trace = Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad")
         seed = _seed(trace.result)
         value = trace.value()
         gradients = trace.pull([seed], last=True)
@@ -293,7 +274,7 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     >>> grad(grad(np.sin))(np.pi / 2)
     np.float64(-1.0)
     """
-    _check_function(f, "grad")
+    check_function(f, "grad")
     both = value_and_grad(f, argnums, has_aux)
 
     @functools.wraps(f)
@@ -313,13 +294,13 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     >>> elementwise_grad(np.sin)(np.zeros(3))
     array([1., 1., 1.])
     """
-    _check_function(f, "elementwise_grad")
+    check_function(f, "elementwise_grad")
     several, numbers_of = _chosen(argnums, "elementwise_grad")
 
     @functools.wraps(f)
     def derivative(*args: Any, **kwargs: Any) -> Any:
         numbers = numbers_of(len(args))
-        trace = _Trace(
+        trace = Trace(
             functools.partial(f, **kwargs) if kwargs else f,
             args,
             numbers,
@@ -332,9 +313,9 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     return derivative
 
 
-def _check_function(f: Any, name: str) -> None:
+def check_function(f: Any, name: str) -> None:
     if not callable(f):
-        raise TypeError(f"{name}: expected a function, got {_describe(f)}; write {name}(f)(x), not {name}(f(x))")
+        raise TypeError(f"{name}: expected a function, got {describe(f)}; write {name}(f)(x), not {name}(f(x))")
 
 
 def _chosen(argnums: Any, name: str) -> tuple[bool, Callable[[int], list[int]]]:
@@ -371,7 +352,7 @@ def _seed(result: Any) -> Any:
         type(result) is not Box and not isinstance(result, (*_NUMBERS, int)) and owner_of_type(type(result)) is None
     ):
         hint = "; with a second result, say has_aux=True" if isinstance(result, tuple) and len(result) == 2 else ""
-        raise NotDifferentiableError(f"grad: the function must return a real scalar, got {_describe(result)}{hint}")
+        raise NotDifferentiableError(f"grad: the function must return a real scalar, got {describe(result)}{hint}")
     spec = spec_of(result)
     if spec.shape != ():
         raise NotDifferentiableError(

@@ -223,6 +223,12 @@ class StrictBackend(Backend):
     def xp(self):
         return self._xp
 
+    @property
+    def scipy(self):
+        import scipy
+
+        return Namespace(scipy, "scipy.")
+
     def asarray(self, x, dtype=None):
         counts["to_device"] += 1
         return DeviceArray(np.array(x, dtype))

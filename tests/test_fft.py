@@ -82,3 +82,55 @@ def test_plain_arrays_are_transformed_by_the_backend(backend):
 def test_nothing_of_it_is_imported_before_it_is_used():
     use = "import gpuad, sys; assert 'gpuad.numpy.fft' not in sys.modules and 'numpy.fft' not in sys.modules"
     assert "gpuad" in imported_by(use)
+
+
+# -- scipy.fft ---------------------------------------------------------------------------------------------
+def scipys():
+    return pytest.importorskip("scipy.fft"), pytest.importorskip("gpuad.scipy.fft")
+
+
+@pytest.mark.parametrize("kind", ["fft", "ifft", "rfft", "irfft", "hfft", "ihfft"])
+def test_scipys_transforms(kind):
+    theirs, ours = scipys()
+    x = np.random.default_rng(0).normal(size=(4, 5))
+    several = [{"s": 3, "axes": 0}, {"s": (2, 7)}, {"axes": (1, 0), "norm": "forward"}, {"s": (-1, 4), "axes": (0, 1)}]
+    for name, cases in {
+        kind: [{}, {"n": 3, "axis": 0, "norm": "ortho"}],
+        f"{kind}n": several,
+        f"{kind}2": several[1:],
+    }.items():
+        for options in cases:
+            for dtype in ("float16", "float32", "float64"):
+                value, pullback = gpuad.vjp(lambda x, o=options, n=name: getattr(ours, n)(x, **o), x.astype(dtype))
+                want = getattr(theirs, name)(x.astype(dtype), **options)
+                assert value.dtype == want.dtype
+                np.testing.assert_allclose(value, want, rtol=1e-5, atol=1e-6)
+                assert pullback(value)[0].dtype == dtype
+    with pytest.raises(ValueError, match="unique"):
+        grad(lambda x: abs(getattr(ours, f"{kind}n")(x, axes=(0, 0))).sum())(x)
+
+
+@pytest.mark.parametrize("name", ["dct", "idct", "dst", "idst"])
+@pytest.mark.parametrize("type", [1, 2, 3, 4])
+def test_cosine_transforms_have_scipys_values(name, type):
+    theirs, ours = scipys()
+    x = np.random.default_rng(0).normal(size=(4, 5))
+    for norm in (None, "backward", "ortho", "forward"):
+        for orthogonalize in (None, True, False):
+            for n, axis in [(None, -1), (3, 0), (7, 1)]:
+                arguments = (type, n, axis, norm)
+                value = gpuad.vjp(
+                    lambda x, a=arguments, o=orthogonalize: getattr(ours, name)(x, *a, orthogonalize=o), x
+                )[0]
+                want = getattr(theirs, name)(x, *arguments, orthogonalize=orthogonalize)
+                np.testing.assert_allclose(value, want, rtol=1e-12, atol=1e-12)
+
+
+def test_errors_of_cosine_transforms():
+    _, ours = scipys()
+    for wrong in ({"type": 5}, {"norm": "unitary"}, {"n": 1, "type": 1}):
+        with pytest.raises(ValueError, match=r"type|norm"):
+            grad(lambda x, w=wrong: ours.dct(x, **w).sum())(np.ones(4))
+    with pytest.raises(UnsupportedError, match="fht"):
+        grad(lambda x: ours.fht(x, 0.1, 0.5).sum())(np.ones(4))
+    assert ours.next_fast_len(7) == 7

@@ -20,10 +20,10 @@ from .frontend import numpy_function
 
 
 def _length(name: str, n: Any) -> int:
-    n = int(operator.index(n))
-    if n < 1:
-        raise ValueError(f"{name}: invalid number of data points ({n}) specified")
-    return n
+    length: int = operator.index(n)
+    if length < 1:
+        raise ValueError(f"{name}: invalid number of data points ({length}) specified")
+    return length
 
 
 def _norm(norm: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = ("special",)
+_MODULES = ("fft", "special",)
 
 
 def __getattr__(name: str) -> Any:

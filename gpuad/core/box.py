@@ -99,13 +99,15 @@ def spec_of(x: Any) -> Spec:
 class Box:
     """An array that a running transformation traces. Programs meet it as an ordinary array."""
 
-    __slots__ = ("index", "level", "spec", "tangent", "value")
+    __slots__ = ("__weakref__", "index", "level", "memory", "spec", "tangent", "value")
     value: Any
     level: Level
     index: int
     spec: Spec
     #: In forward mode, how the value moves: an array like it.
     tangent: Any
+    #: How it shares memory with others: see ``core.memory``. Not set while nothing does.
+    memory: Any
 
 
 def make_box(value: Any, level: Level, index: int, spec: Spec) -> Box:
@@ -117,8 +119,25 @@ def make_box(value: Any, level: Level, index: int, spec: Spec) -> Box:
     return box
 
 
+def twin(x: Box) -> Box:
+    """Another box of the same array, at the place where it is now."""
+    y = make_box(x.value, x.level, x.index, x.spec)
+    tangent = getattr(x, "tangent", None)
+    if tangent is not None:
+        y.tangent = tangent
+    return y
+
+
+def move(x: Box, y: Box) -> None:
+    """Let the box ``x`` be the array ``y`` from now on."""
+    x.value, x.level, x.index, x.spec = y.value, y.level, y.index, y.spec
+    tangent = getattr(y, "tangent", None)
+    if tangent is not None:
+        x.tangent = tangent
+
+
 def innermost(x: Any) -> Any:
     """The raw value at the bottom of a traced array (itself, if it isn't traced)."""
     while type(x) is Box:
-        x = x.value
+        x = x.level.constant(x) if x.level.stale else x.value
     return x

@@ -53,7 +53,7 @@ class Forward(Level):
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if self.closed:
             leaked()
-        values = [a.value if type(a) is Box and a.level is self else a for a in args]
+        values = self.opened(args)
         ans = prim(*values, **params)
         if prim.piecewise_constant:
             return settle(ans)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from .box import Box
+from .box import Box, move, twin
 
 if TYPE_CHECKING:
     from .primitive import Primitive
 
 _birth = itertools.count().__next__
 
+#: Whether a transformation is running in this thread or task: arrays made from nothing may be written into then.
+running: ContextVar[bool] = ContextVar("a transformation of gpuad is running", default=False)
+
 
 class Level:
     """One running transformation. A level born later is further in, and sees an operation first."""
 
     __slots__ = ("depth",)
+    #: Whether the value of a box of this level must be made anew before it is looked at.
+    stale = False
 
     def __init__(self) -> None:
         self.depth = _birth()
@@ -28,6 +35,18 @@ class Level:
     # The same for x[key]; a level may have a shorter way for it.
     def part(self, prim: Primitive, x: Box, key: Any) -> Any:
         return self.process(prim, (x,), {"key": key})
+
+    def write(self, x: Box, v: Any, place: Any) -> None:
+        """Let ``x`` be what it is with ``v`` written at ``place``; one of the two, or both, are boxes of this level."""
+        move(x, self.process(place.write, (x, v, *place.arrays), place.params))
+
+    def constant(self, x: Box) -> Any:
+        """What a level further in keeps of a box of this one, which may be written into later."""
+        return twin(x)
+
+    def opened(self, args: Sequence[Any]) -> list[Any]:
+        """``args`` with the boxes of this level opened, and those of others as constants."""
+        return [(a.value if a.level is self else a.level.constant(a)) if type(a) is Box else a for a in args]
 
 
 def innermost_level(args: tuple[Any, ...]) -> Level | None:

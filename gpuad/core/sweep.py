@@ -9,9 +9,10 @@ from typing import Any
 
 from numpy import ndarray
 
+from .box import Box
 from .cotangent import LAZY, Lazy, add
 from .primitive import passes
-from .tape import UNARY, Tape
+from .tape import REWRITTEN, UNARY, Tape
 
 
 def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -> list[Any]:
@@ -20,7 +21,7 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
     ``seeds`` are the cotangents of outputs, by index. ``last``: the tape won't be swept again, so its
     records go as they are read, and with them the memory of the residuals.
     """
-    unary = UNARY
+    unary, rewritten = UNARY, REWRITTEN
     table: list[Any] = [None] * tape.new_index()
     owned = [False] * len(table)  # which cotangents are buffers of our own, that may be added into
     for index, seed in seeds.items():
@@ -38,10 +39,20 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
                 continue
             table[out] = None
             if type(g) is not ndarray and type(g) in LAZY:
-                g = g.dense()
+                g, owned[out] = g.dense(), True
         elif g is None:
             continue
-        h = g if rule is passes else rule(g, ans, x) if y is unary else rule(g, ans, x, y)
+        if rule is passes:
+            h = g
+        elif y is unary:
+            h = rule(g, ans, x)
+        elif y is not rewritten:
+            h = rule(g, ans, x, y)
+        else:
+            h = rule(g, x, owned[out])
+            if table[parent] is None:
+                table[parent], owned[parent] = h, type(h) is not Box
+                continue
         c = table[parent]
         if c is None:
             table[parent] = h

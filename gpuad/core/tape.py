@@ -20,12 +20,16 @@ from numpy import ndarray
 from ..backend import backend_of
 from ..backend.recycle import recyclable, settle
 from ..errors import LeakedTracerError, NotDifferentiableError
-from .box import Box, Spec, innermost, make_box, make_spec, spec_of
+from .box import Box, Spec, innermost, make_box, make_spec, spec_of, twin
 from .cotangent import Indexed, Parts
 from .level import Level, innermost_level
+from .memory import exclusive
 from .primitive import ANS, Binary, Primitive, Unary, passes
+from .untraced import UNTRACED, settled, untraced
 
 UNARY: Any = type("UNARY", (), {"__repr__": lambda self: "UNARY"})()
+#: Stands for y in the record of an array that was written into: the rule is told whether it owns the cotangent.
+REWRITTEN: Any = type("REWRITTEN", (), {"__repr__": lambda self: "REWRITTEN"})()
 
 Record = tuple[Any, int, int, Any, Any, Any]
 
@@ -52,7 +56,7 @@ class Tape(Level):
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if len(args) == 1 and prim.variadic_vjp is None and not prim.piecewise_constant:
             return self.process_one(prim, args[0], params)
-        values = [a.value if type(a) is Box and a.level is self else a for a in args]
+        values = self.opened(args)
         return self.record(prim, args, values, params, prim(*values, **params))
 
     def record(
@@ -63,7 +67,7 @@ class Tape(Level):
             return settle(ans)
         index = None
         for k, a in enumerate(args):
-            if a is not values[k]:
+            if type(a) is Box and a.level is self:
                 pull = prim.pull(k)
                 if pull is not None:
                     if index is None:
@@ -121,6 +125,34 @@ class Tape(Level):
         box.index = index
         box.spec = spec
         return box
+
+    def write(self, x: Box, v: Any, place: Any) -> None:
+        if self.append is leaked:
+            leaked()
+        ours, theirs = x.level is self, type(v) is Box and v.level is self
+        content = exclusive(x) if ours or x.level is UNTRACED else twin(x)
+        v_index, v_spec = (v.index, v.spec) if theirs else (0, None)
+        content = written(content, self.opened((v,))[0], place)
+        index = self.new_index()
+        # The second is read first: it needs the cotangent as it is, before the first clears the place.
+        if ours:
+            self.append((place.clear, index, x.index, None, place, REWRITTEN))
+        if theirs:
+            self.append((place.take, index, v_index, None, (place, v_spec), UNARY))
+        x.value, x.level, x.index = content, self, index
+
+
+def written(content: Any, v: Any, place: Any) -> Any:
+    """``content``, which nobody else refers to, with ``v`` written at ``place``; it is written into if it is raw."""
+    if type(content) is not Box:
+        if type(v) is not Box:
+            place.put(content, v)
+            return content
+        content = untraced(content)
+    level = innermost_level((content, v))
+    assert level is not None
+    level.write(content, v, place)
+    return settled(content)
 
 
 # What a program of small arrays spends its time on is spelled out below: the short way of `process` and `make_box`

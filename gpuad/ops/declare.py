@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ..core.box import Spec, spec_of
 from ..core.forward import Forward
+from ..core.memory import View
 from ..core.primitive import Binary, Finish, Primitive, Rule, Unary
 from ..core.tape import binary_recorder, unary_recorder
 
@@ -78,6 +79,17 @@ def operation(
     prim.define_vjps(vjps, linear=linear, finish=finish)
     prim.elementwise, prim.jvp = elementwise, jvp
     prim.multiply_adds = multiply_adds
+    return register(prim)
+
+
+def view(name: str, forward: Callable[..., Any], vjp: Rule, *, writable: bool = True) -> View:
+    """A linear primitive of one array whose result shares its memory where NumPy's does.
+
+    ``writable``: what is written into the result is written into the argument.
+    """
+    prim = View(name, forward)
+    prim.define_vjps([vjp], linear=True)
+    prim.writable = writable
     return register(prim)
 
 
@@ -155,11 +167,11 @@ sum_to: Primitive = operation(
     "sum_to", _sum_to, lambda g, ans, x, *, shape: broadcast_to(g, shape=x.shape), linear=True
 )
 
-broadcast_to: Primitive = operation(
+broadcast_to: Primitive = view(
     "broadcast_to",
     lambda xp, x, *, shape: xp.broadcast_to(x, shape),
     lambda g, ans, x, *, shape: sum_to(g, shape=x.shape),
-    linear=True,
+    writable=False,
 )
 
 astype: Primitive = operation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ import numpy as np
 from ..backend import backend_of, owner_of_type
 from ..core.box import Box, Spec, innermost, spec_of
 from ..core.cotangent import Indexed
+from ..core.memory import Stale, Step, View, look, viewed
 from ..core.primitive import Primitive
-from .declare import operation, variadic
+from .declare import operation, variadic, view
 
 # -- what an index is made of -----------------------------------------------------------------------
 _SLICING = frozenset({int, slice, type(None), type(Ellipsis)})
@@ -46,24 +47,37 @@ class Arrays:
         return any(a.dtype != bool and a.ndim for a in self.arrays)
 
 
+class Region:
+    """An index of ``Indexed``: where steps of views lead to."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.steps = steps
+
+
 def getitem(x: Any, index: Any) -> Any:
     """``x[index]``, with any index of NumPy's."""
+    if type(index) is int and type(x) is Box and len(x.spec.shape) == 1 and type(x.value) is np.ndarray:
+        return x.level.part(part, x, index)  # a number, which has no memory to share
+    key, arrays = parsed(x, index)
+    if arrays or not (type(key) in _SLICING or _SLICING.issuperset(map(type, key))):
+        return gather(x, *arrays, key=key)
+    return part(x, key=key)
+
+
+def parsed(x: Any, index: Any) -> tuple[Any, tuple[Any, ...]]:
+    """An index of ``x`` as a key, with gaps for the arrays in it, and these arrays. A key of slicing alone is as given."""
     kind = type(index)
     if kind in _SLICING or (kind is tuple and _SLICING.issuperset(map(type, index))):
-        if type(x) is Box and x.spec.shape:
-            return x.level.part(part, x, index)
-        return part(x, key=index)
+        return index, ()
     if kind is not tuple:
-        simple = _one_index(x, index)
-        if type(simple) is int:
-            return getitem(x, simple)
-        index = (simple,)
+        index = (_one_index(x, index),)
+        if type(index[0]) is int:
+            return index[0], ()
     else:
         index = tuple(_one_index(x, i) for i in index)
-        if _SLICING.issuperset(map(type, index)):
-            return getitem(x, index)
-    arrays = tuple(i for i in index if _is_array(i))
-    return gather(x, *arrays, key=tuple(ARRAY if _is_array(i) else i for i in index))
+    return tuple(ARRAY if _is_array(i) else i for i in index), tuple(i for i in index if _is_array(i))
 
 
 def _is_array(i: Any) -> bool:
@@ -108,12 +122,7 @@ def _part(xp: Any, x: Any, *, key: Any) -> Any:
 
 
 #: ``x[key]`` for a key of integers, slices, ``None`` and ``...``: a view.
-part = operation(
-    "part",
-    _part,
-    lambda g, ans, x, *, key: Indexed(g, x, key, spec_of(g).size),
-    linear=True,
-)
+part: View = view("part", _part, lambda g, ans, x, *, key: Indexed(g, x, key, spec_of(g).size))
 #: ``x[key]`` with ``arrays`` (and booleans) in the key: a copy.
 gather: Primitive = variadic(
     "gather",
@@ -122,6 +131,16 @@ gather: Primitive = variadic(
     linear=True,
     jvp=lambda tangents, ans, x, *arrays, key: gather(tangents[0], *arrays, key=key),
 )
+
+
+def _read(xp: Any, x: Any, *, steps: tuple[Step, ...]) -> Any:
+    found = look(x, steps)
+    return found if isinstance(found, np.generic) else found.copy()
+
+
+#: The view of ``x`` to which ``steps`` lead, as an array of its own.
+read = operation("read", _read, lambda g, ans, x, *, steps: Indexed(g, x, Region(steps), spec_of(g).size), linear=True)
+Stale.read = read
 
 
 def _scatter(spec: Spec, indices: list[Any], gs: list[Any], base: Any) -> Any:
@@ -141,6 +160,9 @@ def _add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: boo
     backend = backend_of((out,))
     out = backend.settle(out)
     for g, index in zip(gs, indices, strict=True):
+        if type(index) is Region:
+            _add_through(out, g, index)
+            continue
         gathered = type(index) is Arrays
         where = index.whole() if gathered else index
         if gathered and index.may_repeat():
@@ -156,6 +178,16 @@ def _add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: boo
         empty = False
 
 
+def _add_through(out: Any, g: Any, region: Region) -> None:
+    *steps, last = region.steps
+    there = look(out, steps)
+    if "key" in last[1]:  # it may name a single entry, of which there is no view
+        _add_into(there, [g], [last[1]["key"]], empty=False)
+    else:
+        there = look(there, [last])
+        there += g
+
+
 def _scatter_add(xp: Any, *gs: Any, indices: Any, spec: Spec) -> Any:
     out = xp.zeros(spec.shape, spec.dtype)
     _add_into(out, gs, indices, empty=True)
@@ -164,6 +196,8 @@ def _scatter_add(xp: Any, *gs: Any, indices: Any, spec: Spec) -> Any:
 
 def _scatter_add_vjp(k: int, g: Any, ans: Any, *, indices: Any, spec: Spec) -> Any:
     index = indices[k]
+    if type(index) is Region:
+        return read(g, steps=index.steps)
     return gather(g, *index.arrays, key=index.key) if type(index) is Arrays else getitem(g, index)
 
 

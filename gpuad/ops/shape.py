@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.primitive import Primitive
-from .declare import fit, operation, variadic
+from .declare import fit, operation, variadic, view
 from .index import getitem
 
 
@@ -13,11 +13,10 @@ def _array(xp: Any, x: Any) -> Any:
     return x if hasattr(x, "reshape") else xp.asarray(x)  # a Python number
 
 
-reshape: Primitive = operation(
+reshape: Primitive = view(
     "reshape",
     lambda xp, x, *, shape, order: _array(xp, x).reshape(shape, order=order),
     lambda g, ans, x, *, shape, order: reshape(g, shape=x.shape, order=order),
-    linear=True,
 )
 
 
@@ -26,19 +25,17 @@ def _inverse(axes: tuple[int, ...] | None) -> tuple[int, ...] | None:
 
 
 #: ``axes`` is a permutation of 0, 1, …; ``None`` reverses them.
-transpose: Primitive = operation(
+transpose: Primitive = view(
     "transpose",
     lambda xp, x, *, axes: _array(xp, x).transpose(axes),
     lambda g, ans, x, *, axes: transpose(g, axes=_inverse(axes)),
-    linear=True,
 )
 
 #: ``axes`` are numbered from the front, as in all that follows.
-flip: Primitive = operation(
+flip: Primitive = view(
     "flip",
     lambda xp, x, *, axes: xp.flip(x, axes),
     lambda g, ans, x, *, axes: flip(g, axes=axes),
-    linear=True,
 )
 
 roll: Primitive = operation(
@@ -100,11 +97,11 @@ from_diagonal: Primitive = operation(
     lambda g, ans, x, *, shape, offset, axis1, axis2: diagonal(g, offset=offset, axis1=axis1, axis2=axis2),
     linear=True,
 )
-diagonal: Primitive = operation(
+diagonal: Primitive = view(
     "diagonal",
     lambda xp, x, *, offset, axis1, axis2: x.diagonal(offset, axis1, axis2),
     lambda g, ans, x, *, offset, axis1, axis2: from_diagonal(g, shape=x.shape, offset=offset, axis1=axis1, axis2=axis2),
-    linear=True,
+    writable=False,
 )
 
 triu: Primitive = operation(

@@ -42,7 +42,7 @@ class Count(Level):
         return make_box(value, self, 0, spec) if spec.differentiable else value
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        values = [a.value if type(a) is Box and a.level is self else a for a in args]
+        values = self.opened(args)
         ans = prim(*values, **params)
         if prim.piecewise_constant:  # a program may turn it into a number, or branch on it
             return ans

@@ -13,9 +13,11 @@ from ..backend import backend_of, owner_of_type, recycle
 from ..core.box import Box, Spec, innermost, make_spec, spec_of
 from ..core.cotangent import add
 from ..core.filled import ones_like, zeros_like
+from ..core.level import running
 from ..core.pytree import children, is_leaf, leaves, tree_map
 from ..core.sweep import sweep
 from ..core.tape import Tape
+from ..core.untraced import settled
 from ..errors import NotDifferentiableError
 from ..ops.declare import astype
 
@@ -35,11 +37,12 @@ class Trace:
     ) -> None:
         self.name = name
         self.tape = Tape()
-        self.inputs: list[Box] = []
+        self.inputs: list[tuple[int, Any]] = []
         self.args = [args[i] for i in argnums]
         traced = list(args)
         for i in argnums:
             traced[i] = self._watch(args[i], i)
+        token = running.set(True)
         try:
             result = f(*traced)
             if has_aux:
@@ -49,12 +52,13 @@ class Trace:
                     )
                 result, aux = result
                 self.aux = tree_map(self._value, aux)
+            self.result = settled(result) if type(result) is Box else tree_map(settled, result)
         except BaseException:
             recycle.drain()
             raise
         finally:
+            running.reset(token)
             self.tape.close()
-        self.result = result
 
     def _watch(self, arg: Any, argnum: int) -> Any:
         if is_leaf(arg):
@@ -74,15 +78,19 @@ class Trace:
             path = "" if leaf is arg else [path for path, _ in leaves(arg)][len(self.inputs) - found]
             refuse_input(leaf, f"argument {argnum}{path}", self.name)
         backend = owner_of_type(type(leaf))
-        value = leaf if backend is None else backend.recyclable(leaf)
+        if type(leaf) is Box:
+            value = leaf.level.constant(leaf)
+        else:
+            value = leaf if backend is None else backend.recyclable(leaf)
         box = self.tape.watch(value, spec)
-        self.inputs.append(box)
+        self.inputs.append((box.index, value))  # the program may write into the box
         return box
 
     def is_ours(self, x: Any) -> bool:
         return type(x) is Box and x.level is self.tape
 
     def _value(self, x: Any) -> Any:
+        x = settled(x)
         return settle(x.value) if self.is_ours(x) else settle(x)
 
     def value(self) -> Any:
@@ -98,12 +106,12 @@ class Trace:
                 table[i] = add(table[i], seed, False)[0] if i in table else seed
         inputs = self.inputs
         try:
-            found = sweep(self.tape, table, [box.index for box in inputs], last=last) if table else [None] * len(inputs)
+            found = sweep(self.tape, table, [index for index, _ in inputs], last=last) if table else [None] * len(inputs)
         finally:
             recycle.drain()
-        taken = {id(owner(x)) for x in (*seeds, *[box.value for box in inputs])}
+        taken = {id(owner(x)) for x in (*seeds, *[value for _, value in inputs])}
         gradients = [
-            zeros_like(box.value) if g is None else own(g, taken) for g, box in zip(found, inputs, strict=True)
+            zeros_like(value) if g is None else own(g, taken) for g, (_, value) in zip(found, inputs, strict=True)
         ]
         if len(gradients) == len(self.args) and all(map(is_leaf, self.args)):
             return tuple(gradients)

@@ -1,0 +1,243 @@
+"""Traced arrays that share memory: what is written into one is seen by the others, as NumPy has it.
+
+The values of traced arrays don't change, for rules will read them. Writing makes a new version of the array
+that owns the memory, and its box moves on to that. Boxes of views of it turn *stale*: they are made again
+from the new version, when something asks for them. So a write costs the same however many views there are.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..backend import backend_of
+from .box import Box, innermost, make_box, make_spec, move, twin
+from .level import Level
+from .primitive import Primitive
+
+#: An operation that gives a view, and its parameters.
+Step = tuple[Primitive, dict[str, Any]]
+
+
+class Base:
+    """What is known of an array that has views, or was written into."""
+
+    __slots__ = ("views", "written")
+
+    def __init__(self) -> None:
+        self.views: list[weakref.ref[Box]] = []  # those that aren't stale
+        self.written = False
+
+    def enter(self, view: Box) -> None:
+        views = self.views
+        views.append(weakref.ref(view))
+        n = len(views)
+        if n >= _MANY and not n & (n - 1):
+            views[:] = [r for r in views if r() is not None]
+
+
+_MANY = 16
+
+
+class Window:
+    """Of a view: the array that owns the memory, and the steps that lead from there to the view."""
+
+    __slots__ = ("base", "steps")
+
+    def __init__(self, base: Box, steps: tuple[Step, ...]) -> None:
+        self.base, self.steps = base, steps
+
+
+class Derived:
+    """Of a view that can't be written into: what it was made from, and how."""
+
+    __slots__ = ("parent", "step")
+
+    def __init__(self, parent: Box, step: Step) -> None:
+        self.parent, self.step = parent, step
+
+
+def memory_of(x: Box) -> Base | Window | Derived | None:
+    """How ``x`` shares memory with others; ``None`` as long as nothing shares its memory."""
+    return getattr(x, "memory", None)
+
+
+def owner_of(x: Box) -> Box:
+    """The traced array whose memory ``x`` shows."""
+    while (memory := memory_of(x)) is not None and type(memory) is not Base:
+        x = memory.base if isinstance(memory, Window) else memory.parent  # type: ignore[union-attr]
+    return x
+
+
+def base_of(x: Box) -> Base:
+    """What is known of an array that owns its memory."""
+    base = memory_of(x)
+    if base is None:
+        base = x.memory = Base()
+    assert type(base) is Base
+    return base
+
+
+class View(Primitive):
+    """A primitive whose result is, or may be, a view of its argument."""
+
+    #: Whether what is written into the result goes through to the argument.
+    writable = True
+
+    def __call__(self, x: Any, **params: Any) -> Any:
+        return viewed(self, x, params) if type(x) is Box else self.evaluate((x,), params)
+
+
+def viewed(prim: View, x: Box, params: dict[str, Any]) -> Any:
+    """``prim(x)``, that stays a view of ``x``."""
+    memory = memory_of(x)
+    if memory is None or not (memory if type(memory) is Base else base_of(owner_of(x))).written:
+        part = "key" in params and x.spec.shape
+        y = x.level.part(prim, x, params["key"]) if part else x.level.process(prim, (x,), params)
+        _link(y, x, prim, params)
+        return y
+    if prim.writable and type(memory) is not Derived:
+        y = _later(prim, x, params)
+        if y is not None:
+            return y
+    x = current(x)
+    y = x.level.process(prim, (x,), params)
+    _link(y, x, prim, params)
+    return y
+
+
+def _link(y: Any, x: Box, prim: View, params: dict[str, Any]) -> None:
+    """Let ``y``, which is ``prim(x, **params)``, share the memory of ``x``, if it does so."""
+    if type(y) is not Box or y is x or not _shares(innermost(y), x):
+        return
+    memory = memory_of(x)
+    if not prim.writable or type(memory) is Derived:
+        y.memory = Derived(x, (prim, params))
+    elif isinstance(memory, Window):
+        y.memory = Window(memory.base, (*memory.steps, (prim, params)))
+    else:
+        y.memory = Window(x, ((prim, params),))
+    base_of(owner_of(x)).enter(y)
+
+
+def _shares(raw: Any, x: Box) -> bool:
+    """Whether the array ``raw``, which was made from ``x``, is a view of it: it may be a number, or a copy."""
+    base = getattr(raw, "base", None)
+    if base is None:
+        return False
+    origin = innermost(x)
+    return base is origin or base is getattr(origin, "base", None) or _root(base) is _root(origin)
+
+
+def _root(raw: Any) -> Any:
+    """The array whose memory a raw array is, or is a part of."""
+    while (base := getattr(raw, "base", None)) is not None:
+        raw = base
+    return raw
+
+
+def _later(prim: View, x: Box, params: dict[str, Any]) -> Any:
+    """The view ``prim(x)`` of an array that is being written into, to be made when its values are needed.
+
+    ``None`` where a copy is made instead of a view. A single entry is read at once.
+    """
+    memory = memory_of(x)
+    base, steps = (memory.base, memory.steps) if isinstance(memory, Window) else (x, ())
+    steps = (*steps, (prim, params))
+    raw = look(innermost(base), steps)
+    if isinstance(raw, np.generic):
+        return Stale.read(base, steps=steps)
+    if not _shares(raw, base):
+        return None
+    y = make_box(None, STALE, -1, make_spec(raw.shape, raw.dtype))
+    y.memory = Window(base, steps)
+    return y
+
+
+def look(raw: Any, steps: Sequence[Step]) -> Any:
+    """The view of a raw array to which ``steps`` lead."""
+    if not steps:
+        return raw
+    xp = backend_of((raw,)).functions
+    for prim, params in steps:
+        assert prim.forward is not None
+        raw = prim.forward(xp, raw, **params)
+    return raw
+
+
+class Stale(Level):
+    """The level of a view whose memory was written into since it was made. It sees an operation first."""
+
+    __slots__ = ()
+    stale = True
+    #: The primitive that reads through a window. ``ops.writing`` gives it.
+    read: ClassVar[Any]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = sys.maxsize
+
+    def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        return prim(*(current(a) if type(a) is Box else a for a in args), **params)
+
+    def constant(self, x: Box) -> Any:
+        return current(x).level.constant(x)
+
+
+STALE = Stale()
+
+
+def current(x: Box) -> Box:
+    """``x``, brought up to date."""
+    if x.level is STALE:
+        memory = memory_of(x)
+        if isinstance(memory, Window):
+            y = Stale.read(memory.base, steps=memory.steps)
+        else:
+            assert isinstance(memory, Derived)
+            prim, params = memory.step
+            parent = current(memory.parent)
+            y = parent.level.process(prim, (parent,), params)
+        move(x, y)
+        base_of(owner_of(x)).enter(x)
+    return x
+
+
+def was_written(x: Box) -> None:
+    """Note that the array ``x``, which owns its memory, has a new version: its views are stale."""
+    base = base_of(x)
+    base.written = True
+    for r in base.views:
+        view = r()
+        if view is not None:
+            view.level, view.value = STALE, None
+    base.views.clear()
+
+
+# -- values that nobody else can see --------------------------------------------------------------------
+# Without the global lock a reference count may lag behind.
+_counts_are_exact = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def _count(x: Box) -> int:
+    value = x.value
+    return sys.getrefcount(value)
+
+
+_ALONE = _count(make_box(np.empty(1), STALE, 0, make_spec((1,), np.dtype(float))))
+
+
+def exclusive(x: Box) -> Any:
+    """The value of ``x``, copied if anything but ``x`` refers to it: a record, a view, a variable of the program.
+
+    A copy costs as much as whatever made it necessary, which had gone through the whole array.
+    """
+    value = x.value
+    if _counts_are_exact and sys.getrefcount(value) == _ALONE and getattr(value, "base", None) is None:
+        return value
+    x.value = value = twin(value) if type(value) is Box else value.copy()
+    return value

@@ -55,15 +55,23 @@ def numpy_function(
     return decorate
 
 
-#: Namespaces of NumPy whose functions are looked for in a module of ours when a traced array first meets one.
-_LATER = {"numpy.fft": "gpuad.numpy.fft"}
+#: What few programs need, by the namespace of NumPy: our modules, imported when a function isn't found without them.
+_LATER = {
+    "numpy.fft": ("fft",),
+    "numpy": ("calculus", "polynomials", "quantiles", "statistics"),
+}
+
+
+def _import_more(namespace: str) -> None:
+    for module in _LATER.get(namespace, ()):
+        importlib.import_module(f"gpuad.numpy.{module}")
 
 
 def handler_of(function: Any) -> Callable[..., Any] | None:
     """What a function of NumPy does when it meets a traced array; ``None`` if that isn't known."""
     found = handlers.get(function)
-    if found is None and function.__module__ in _LATER:
-        importlib.import_module(_LATER[function.__module__])
+    if found is None:
+        _import_more(function.__module__)
         found = handlers.get(function)
     return found
 
@@ -121,6 +129,9 @@ def find(prefix: str, module: Any, name: str) -> Any:
     A module given by its name is imported only when gpuad has no function of its own.
     """
     found = functions.get(prefix + name)
+    if found is None and not prefix:
+        _import_more("numpy")
+        found = functions.get(name)
     if found is None:
         found = getattr(importlib.import_module(module) if isinstance(module, str) else module, name)
         if callable(found) and not isinstance(found, type):

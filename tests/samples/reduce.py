@@ -60,9 +60,6 @@ SAMPLES += [
     sample("max sum", lambda np, x: _logsumexp(np, x), (2, 3), distinct=True, label="logsumexp"),
     sample("sum", lambda np, x, w: np.average(x, axis=1, weights=w), (2, 3), (3,), low=0.5, label="average"),
     sample("sum", lambda np, x, w: np.average(x, weights=w), (2, 3), (2, 3), low=0.5, label="average of all"),
-    sample("sum", lambda np, x: np.diff(x, axis=0) * np.sum(x), (3, 2), label="diff"),
-    sample("sum", lambda np, x: np.trapezoid(x, dx=0.5, axis=0), (4, 2), label="trapezoid"),
-    sample("sum", lambda np, y, x: np.trapezoid(y, x), (2, 4), (4,), label="trapezoid x"),
     # constants
     *(
         sample(name, lambda np, x, name=name: getattr(np, name)(x, axis=0) * 1, (3, 2), order=0, label=name)

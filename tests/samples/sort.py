@@ -1,4 +1,4 @@
-"""Samples of sorting and of quantiles."""
+"""Samples of sorting."""
 
 from __future__ import annotations
 
@@ -12,11 +12,6 @@ SAMPLES = [
     sample("argsort", lambda np, x: np.argsort(x, axis=0), (3, 2), distinct=True, order=0, label="argsort"),
     sample("argpartition", lambda np, x: np.argpartition(x, 1)[1], (3,), distinct=True, order=0, label="argpartition"),
     sample("argpartition restore", lambda np, x: np.partition(x, 2)[2], (5,), distinct=True, label="partition"),
-    sample("reorder", lambda np, x: np.median(x), (5,), distinct=True, label="median"),
-    sample("reorder", lambda np, x: np.median(x, axis=(0, 2)), (2, 3, 2), distinct=True, label="median axes"),
-    sample("reorder", lambda np, x: np.median(x, 0, keepdims=True), (4, 2), distinct=True, label="median kept"),
-    sample("reorder", lambda np, x: np.quantile(x, 0.3), (2, 4), distinct=True, label="quantile"),
-    sample("reorder", lambda np, x: np.percentile(x, 80, axis=-1), (2, 4), distinct=True, label="percentile"),
     sample(
         "searchsorted",
         lambda np, x, v: np.searchsorted(np.sort(x), v),

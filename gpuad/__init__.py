@@ -8,8 +8,10 @@ array([0., 0., 0.])
 
 from typing import Any as _Any
 
+from . import array_api as _array_api  # noqa: F401 - and what the array API standard asks of arrays
 from . import array_methods as _array_methods  # noqa: F401 - gives traced arrays their methods
 from . import backend as backend
+from . import cupy_hooks as _cupy_hooks  # noqa: F401 - lets CuPy's functions find them
 from . import numpy as numpy
 from . import test_util as test_util
 from .backend import use as use

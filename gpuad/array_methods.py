@@ -203,8 +203,8 @@ for _name in _METHODS:
 
 
 @_define("reshape")
-def _reshape(self: Box, *shape: Any, order: str = "C") -> Any:
-    return functions["reshape"](self, shape[0] if len(shape) == 1 else shape, order=order)
+def _reshape(self: Box, *shape: Any, order: str = "C", copy: Any = None) -> Any:
+    return functions["reshape"](self, shape[0] if len(shape) == 1 else shape, order=order, copy=copy)
 
 
 @_define("transpose")

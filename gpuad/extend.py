@@ -10,6 +10,7 @@ from .backend import backend_of, owner_of_type
 from .backend.recycle import settle
 from .core.box import Box, Spec, spec_of
 from .core.primitive import Elementwise, Primitive, Pull, unstated
+from .cupy_hooks import is_kernel, kernels
 from .errors import MissingRuleError, RuleError, UnsupportedError
 from .ops.declare import astype, fit, fit_tangent, real
 
@@ -52,7 +53,8 @@ class UserPrimitive(Primitive):
 def primitive(function: Callable[..., Any]) -> UserPrimitive:
     """Make ``function`` an operation of its own: it gets plain arrays, and is differentiated by its rules.
 
-    Arrays are positional arguments. State the derivative with ``defvjp``.
+    Arrays are positional arguments. State the derivative with ``defvjp``. A CuPy ``ElementwiseKernel`` that is
+    made a primitive, or given to ``defvjp``, is one wherever the program calls it, by its old name too.
 
     >>> import numpy as np, gpuad
     >>> @gpuad.primitive
@@ -64,7 +66,10 @@ def primitive(function: Callable[..., Any]) -> UserPrimitive:
     """
     if not callable(function):
         raise TypeError(f"primitive: expected a function, got {function!r}")
-    return UserPrimitive(function)
+    made = UserPrimitive(function)
+    if is_kernel(function):
+        kernels[function] = made
+    return made
 
 
 def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] | None = None) -> None:
@@ -120,6 +125,8 @@ def _stated(
     name: str, prim: Any, rules: Sequence[Any], argnums: Sequence[int] | None
 ) -> tuple[Primitive, dict[int, Callable[..., Any] | None]]:
     """The primitive that rules are stated for, and they by argument."""
+    if is_kernel(prim):
+        prim = kernels.get(prim) or primitive(prim)
     prim = getattr(prim, "primitive", prim)
     if not isinstance(prim, Primitive):
         raise TypeError(f"{name}: expected a primitive (see gpuad.primitive), got {prim!r}")

@@ -17,7 +17,7 @@ LAYERS = [
     ["core"],
     ["ops"],
     ["numpy"],
-    ["array_methods"],
+    ["array_methods", "array_api", "cupy_hooks"],
     ["transforms"],
     ["values", "extend"],
     ["scipy"],

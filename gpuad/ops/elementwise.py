@@ -150,7 +150,13 @@ _power_of_number: Primitive = operation(
 
 def float_power(x: Any, y: Any) -> Any:
     """``power`` in float64 (complex128) at least."""
-    return power(*(astype(v, dtype="complex128" if spec_of(v).dtype.kind == "c" else "float64") for v in (x, y)))
+    return power(_widened(x), _widened(y))
+
+
+def _widened(x: Any) -> Any:
+    if type(x) in (bool, int, float, complex):
+        return x  # it takes the dtype of what stands beside it
+    return astype(x, dtype="complex128" if spec_of(x).dtype.kind == "c" else "float64")
 
 
 def divmod_(x: Any, y: Any) -> tuple[Any, Any]:

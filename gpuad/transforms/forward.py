@@ -11,6 +11,7 @@ from ..core.box import Box, spec_of
 from ..core.filled import zeros_like
 from ..core.forward import Forward, tangent_of
 from ..core.pytree import leaves, tree_map
+from ..cupy_hooks import explain
 from .gradients import Trace, check_function, describe, input_spec, matching, own, owner, refuse_input, vjp
 
 
@@ -44,6 +45,9 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
         taken = {id(owner(x)) for tree in (primals, tangents) for _, x in leaves(tree)}
         moved = tree_map(lambda x: _tangent(level, x, taken), result)
         value = tree_map(lambda x: _value(level, x), result)
+    except Exception as error:
+        explain(error)
+        raise
     finally:
         level.close()
         recycle.drain()

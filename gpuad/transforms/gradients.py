@@ -18,6 +18,7 @@ from ..core.pytree import children, is_leaf, leaves, tree_map
 from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..core.untraced import settled
+from ..cupy_hooks import explain
 from ..errors import NotDifferentiableError
 from ..ops.declare import astype
 
@@ -53,8 +54,9 @@ class Trace:
                 result, aux = result
                 self.aux = tree_map(self._value, aux)
             self.result = settled(result) if type(result) is Box else tree_map(settled, result)
-        except BaseException:
+        except BaseException as error:
             recycle.drain()
+            explain(error)
             raise
         finally:
             running.reset(token)

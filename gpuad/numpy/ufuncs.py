@@ -46,8 +46,10 @@ def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[st
             return known(*(declare.astype(x, dtype=np.dtype(dtype)) for x in inputs))
         if ufunc.signature is not None and dtype is None:  # of a product, such as vecdot's axis
             return known(*inputs, **options)
-    elif method in _METHODS.get(ufunc, {}):
-        return functions[_METHODS[ufunc][method]](*inputs, **({"axis": 0} | options))
+    elif method in ("reduce", "accumulate", "reduceat", "outer"):
+        from .ufunc_methods import METHODS  # not before a program uses one
+
+        return METHODS[method](ufunc, known, *inputs, **options)
     if "out" in options:
         raise UnsupportedError(
             f"{ufunc.__name__} can't write what is traced into an array: write a = a + x instead of a += x, and leave "
@@ -73,12 +75,6 @@ def _scipys(ufunc: np.ufunc) -> Callable[..., Any] | None:
     return known
 
 
-_METHODS: dict[np.ufunc, dict[str, str]] = {
-    np.add: {"reduce": "sum", "accumulate": "cumsum"},
-    np.multiply: {"reduce": "prod", "accumulate": "cumprod"},
-    np.maximum: {"reduce": "max"},
-    np.minimum: {"reduce": "min"},
-}
 _DEFAULTS = {
     "out": None,
     "where": True,

@@ -58,6 +58,7 @@ def numpy_function(
 #: What few programs need, by the namespace of NumPy: our modules, imported when a function isn't found without them.
 _LATER = {
     "numpy.fft": ("fft",),
+    "numpy.linalg": ("decompositions",),
     "numpy": ("calculus", "polynomials", "quantiles", "statistics"),
 }
 

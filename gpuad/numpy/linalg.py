@@ -12,7 +12,6 @@ import numpy as np
 
 from ..backend import backend_of
 from ..core.box import innermost
-from ..errors import UnsupportedError
 from ..ops import contract
 from ..ops import linalg as systems
 from ..ops.declare import astype
@@ -24,6 +23,8 @@ from .frontend import find, functions, numpy_function
 
 
 def __getattr__(name: str) -> Any:
+    from . import decompositions  # noqa: F401 - a program that doesn't decompose matrices starts faster
+
     found = globals()[name] = find("linalg.", np.linalg, name)
     return found
 
@@ -35,7 +36,7 @@ def __dir__() -> list[str]:
 # -- norms ------------------------------------------------------------------------------------------
 @numpy_function("linalg.norm")
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """As :func:`numpy.linalg.norm`; differentiable, but for ``ord`` 2, -2 and 'nuc' of matrices.
+    """As :func:`numpy.linalg.norm`; differentiable.
 
     The gradient of a Euclidean norm at the zero vector is taken to be zero.
     """
@@ -105,10 +106,12 @@ def _matrix_norm(x: Any, ord: Any, axis: tuple[int, ...], keepdims: bool) -> Any
         sums = functions["sum"](absolute(x), axis=axis[along], keepdims=True)
         return functions[choose](sums, axis=axis, keepdims=keepdims)
     if ord in (2, -2, "nuc"):
-        raise UnsupportedError(
-            f"linalg.norm of a traced matrix with ord={ord!r} needs singular values, which gpuad can't differentiate; "
-            "it can with ord='fro', 1, -1, inf and -inf"
-        )
+        from .decompositions import svdvals
+
+        values = svdvals(functions["moveaxis"](x, axis, (-2, -1)))
+        choose = "sum" if ord == "nuc" else "max" if ord == 2 else "min"
+        found = functions[choose](values, axis=-1)
+        return functions["expand_dims"](found, axis) if keepdims else found
     raise ValueError(f"norm: ord={ord!r} isn't a norm of matrices")
 
 

@@ -1,4 +1,9 @@
-"""Linear systems and determinants."""
+"""Linear systems, inverses and determinants.
+
+Giles, "Collected matrix derivative results" (2008). Here and in the modules that build on this one, ``g`` is a
+cotangent by the convention for complex numbers: it acts as Re Σ g∘dx, so it is the conjugate of the matrix that
+the usual formulas write, and products with it have transposes where those have adjoints.
+"""
 
 from __future__ import annotations
 
@@ -6,46 +11,41 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive
-from ..errors import UnsupportedError
 from .contract import matmul
 from .declare import fit, operation
+from .elementwise import conjugate, imag
 
 
-def _t(x: Any) -> Any:
+def t(x: Any) -> Any:
+    """The matrices of a stack, transposed."""
     return x.swapaxes(-1, -2)
 
 
+def conj(x: Any) -> Any:
+    return conjugate(x) if spec_of(x).dtype.kind == "c" else x
+
+
+def h(x: Any) -> Any:
+    """The adjoint matrices."""
+    return conj(t(x))
+
+
+# -- systems ------------------------------------------------------------------------------------------
 def _inv_vjp(g: Any, ans: Any, x: Any) -> Any:
-    t = _t(ans)
-    return -matmul(matmul(t, g), t)
+    return -matmul(matmul(t(ans), g), t(ans))
 
 
-inv: Primitive = operation(
-    "inv",
-    lambda xp, x: xp.linalg.inv(x),
-    _inv_vjp,
-    jvp=lambda tangents, ans, x: -matmul(matmul(ans, tangents[0]), ans),
-)
+inv: Primitive = operation("inv", lambda xp, x: xp.linalg.inv(x), _inv_vjp)
 
 
 def _solve_vjp_a(g: Any, ans: Any, a: Any, b: Any) -> Any:
     if len(b.shape) == 1:
         g, ans = g[..., None], ans[..., None]
-    return -matmul(solve(_t(a), g), _t(ans))
+    return -matmul(solve(t(a), g), t(ans))
 
 
 def _solve_vjp_b(g: Any, ans: Any, a: Any, b: Any) -> Any:
-    return solve(_t(a), g[..., None])[..., 0] if len(b.shape) == 1 else solve(_t(a), g)
-
-
-def _solve_jvp(tangents: Any, ans: Any, a: Any, b: Any) -> Any:
-    ta, tb = tangents
-    vector = len(b.shape) == 1
-    if vector:
-        ans, tb = ans[..., None], tb if tb is None else tb[..., None]
-    right = tb if ta is None else -matmul(ta, ans) if tb is None else tb - matmul(ta, ans)
-    t = solve(a, right)
-    return t[..., 0] if vector else t
+    return solve(t(a), g[..., None])[..., 0] if len(b.shape) == 1 else solve(t(a), g)
 
 
 #: ``x`` for ``a @ x = b``; a ``b`` of one axis is a vector.
@@ -55,22 +55,40 @@ solve: Primitive = operation(
     _solve_vjp_a,
     _solve_vjp_b,
     finish=fit,
-    jvp=_solve_jvp,
 )
 
 
+def _pinv_vjp(g: Any, ans: Any, x: Any, *, rcond: Any) -> Any:
+    # Golub and Pereyra, SIAM Journal on Numerical Analysis 10 (1973), for a rank that stays as it is.
+    p, gt = ans, t(g)
+    rest = matmul(gt, matmul(p, h(p)))
+    mine = -matmul(matmul(t(p), g), t(p))
+    if x.shape[-2] != 0 and x.shape[-1] != 0:
+        mine = mine + conj(rest - matmul(x, matmul(p, rest)))
+        rest = matmul(matmul(h(p), p), gt)
+        mine = mine + conj(rest - matmul(matmul(rest, p), x))
+    return mine
+
+
+#: The Moore-Penrose inverse; singular values up to ``rcond`` times the largest count as zero.
+pinv: Primitive = operation("pinv", lambda xp, x, *, rcond: xp.linalg.pinv(x, rcond), _pinv_vjp)
+
+
+# -- determinants -------------------------------------------------------------------------------------
 def _det_vjp(g: Any, ans: Any, x: Any) -> Any:
-    return (g * ans).reshape((*x.shape[:-2], 1, 1)) * _t(inv(x))
+    return (g * ans).reshape((*x.shape[:-2], 1, 1)) * t(inv(x))
 
 
 det: Primitive = operation("det", lambda xp, x: xp.linalg.det(x), _det_vjp)
 
 
 def _slogdet_vjp(g: Any, ans: Any, x: Any) -> Any:
-    for_sign, for_logarithm = g
+    # log det x = log|det x| + i·(the angle of its sign)
+    for_sign, slope = g
     if for_sign is not None and spec_of(x).dtype.kind == "c":
-        raise UnsupportedError("slogdet: the sign of a complex determinant can't be differentiated; det can")
-    return for_logarithm.reshape((*x.shape[:-2], 1, 1)) * _t(inv(x)) if for_logarithm is not None else x * 0.0
+        turn = 1j * imag(for_sign * ans[0])
+        slope = turn if slope is None else slope + turn
+    return slope.reshape((*x.shape[:-2], 1, 1)) * t(inv(x)) if slope is not None else x * 0.0
 
 
 #: The sign of the determinant and the logarithm of its size.

@@ -1,0 +1,216 @@
+"""``numpy.linalg`` where it decomposes matrices: imported when a program first uses it on traced arrays."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from ..core.box import spec_of
+from ..ops import decompositions as d
+from ..ops import linalg as systems
+from ..ops.contract import euclidean_norm, matmul
+from ..ops.elementwise import absolute, conjugate, divide, sign, stop_gradient
+from .contractions import arrays
+from .frontend import functions, numpy_function, plain_backend
+
+_one = np.eye(1)
+_SVDResult: Any = type(np.linalg.svd(_one))
+_EigResult: Any = type(np.linalg.eig(_one))
+_EighResult: Any = type(np.linalg.eigh(_one))
+_QRResult: Any = type(np.linalg.qr(_one))
+
+
+def matrices(name: str, *args: Any, square: bool = False) -> list[Any]:
+    """The arguments as stacks of matrices."""
+    found = arrays(*args)
+    for x in found:
+        if len(x.shape) < 2 or (square and x.shape[-1] != x.shape[-2]):
+            raise np.linalg.LinAlgError(
+                f"{name}: expected {'square ' if square else ''}matrices, got an array of shape {x.shape}"
+            )
+    return found
+
+
+# -- Cholesky, QR -------------------------------------------------------------------------------------
+@numpy_function("linalg.cholesky")
+def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+    (a,) = matrices("cholesky", a, square=True)
+    return systems.h(d.cholesky(systems.h(a))) if upper else d.cholesky(a)
+
+
+@numpy_function("linalg.qr")
+def qr(a: Any, mode: str = "reduced") -> Any:
+    (a,) = matrices("qr", a)
+    if mode not in ("reduced", "complete", "r"):
+        raise ValueError(f"qr: of a traced array, mode must be 'reduced', 'complete' or 'r', got {mode!r}")
+    rows, columns = a.shape[-2:]
+    # The first columns say what Q is.
+    q, r = d.qr(a[..., :rows] if columns > rows else a, mode="reduced" if mode == "r" else mode)
+    if columns > rows:
+        r = functions["concatenate"]([r, matmul(systems.h(q), a[..., rows:])], axis=-1)
+    return r if mode == "r" else _QRResult(q, r)
+
+
+# -- eigenvalues --------------------------------------------------------------------------------------
+def _lower(UPLO: str) -> bool:
+    if UPLO.upper() not in ("L", "U"):
+        raise ValueError(f"UPLO argument must be 'L' or 'U', got {UPLO!r}")
+    return UPLO.upper() == "L"
+
+
+@numpy_function("linalg.eigh")
+def eigh(a: Any, UPLO: str = "L") -> Any:
+    """As :func:`numpy.linalg.eigh`; differentiable. The gradient is that of the triangle that is read.
+
+    Vectors of equal eigenvalues have no derivative, and a function of them is refused. What depends on the
+    phases of complex vectors, which are arbitrary, is differentiated as if these stayed.
+    """
+    (a,) = matrices("eigh", a, square=True)
+    return _EighResult(*d.eigh(a, lower=_lower(UPLO)))
+
+
+@numpy_function("linalg.eigvalsh")
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+    return eigh(a, UPLO)[0]
+
+
+@numpy_function("linalg.eig")
+def eig(a: Any) -> Any:
+    """As :func:`numpy.linalg.eig`; differentiable.
+
+    Vectors have length 1, and their largest entry is real where they are complex: the derivative knows that.
+    """
+    (a,) = matrices("eig", a, square=True)
+    w, v = d.eig(a)
+    return _EigResult(w, unit_vectors(v))
+
+
+def unit_vectors(v: Any) -> Any:
+    """Columns that LAPACK has normalised, but whose derivative is known up to a factor: normalised again."""
+    v = v / euclidean_norm(v, axis=(len(v.shape) - 2,), keepdims=True)
+    if spec_of(v).dtype.kind != "c" or not v.shape[-1]:
+        return v
+    largest = functions["argmax"](absolute(stop_gradient(v)), axis=-2, keepdims=True)
+    phase = sign(functions["take_along_axis"](v, largest, -2))
+    return v * (conjugate(phase) * stop_gradient(phase))
+
+
+@numpy_function("linalg.eigvals")
+def eigvals(a: Any) -> Any:
+    (a,) = matrices("eigvals", a, square=True)
+    return d.eig(a)[0]
+
+
+# -- singular values ----------------------------------------------------------------------------------
+@numpy_function("linalg.svd")
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    """As :func:`numpy.linalg.svd`; differentiable. Vectors of singular values that are equal or zero are refused.
+
+    With ``full_matrices`` a function may depend on the additional vectors by way of the space alone that they
+    span. Phases of complex vectors are taken to stay, as in :func:`eigh`.
+    """
+    (a,) = matrices("svd", a)
+    if hermitian:
+        return _svd_of_hermitian(a, compute_uv)
+    parts = d.svd(a, full_matrices=bool(full_matrices and compute_uv))
+    return _SVDResult(*parts) if compute_uv else parts[1]
+
+
+def _svd_of_hermitian(a: Any, compute_uv: bool) -> Any:
+    w, v = eigh(a)
+    size = absolute(w)
+    order = functions["argsort"](stop_gradient(size), axis=-1)[..., ::-1]
+    s = functions["take_along_axis"](size, order, -1)
+    if not compute_uv:
+        return s
+    signs = functions["take_along_axis"](sign(w), order, -1)
+    u = functions["take_along_axis"](v, order[..., None, :], -1)
+    return _SVDResult(u, s, systems.h(u * signs[..., None, :]))
+
+
+@numpy_function("linalg.svdvals")
+def svdvals(x: Any, /) -> Any:
+    return svd(x, compute_uv=False)
+
+
+@numpy_function("linalg.cond")
+def cond(x: Any, p: Any = None) -> Any:
+    (x,) = matrices("cond", x)
+    if p is None or p in (2, -2):
+        s = svdvals(x)
+        return divide(s[..., 0], s[..., -1]) if p != -2 else divide(s[..., -1], s[..., 0])
+    size = functions["linalg.matrix_norm"]
+    return size(x, ord=p) * size(systems.inv(x), ord=p)
+
+
+@numpy_function("linalg.matrix_rank")
+def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
+    options = {"tol": tol, "rtol": rtol} | ({"hermitian": True} if hermitian else {})
+    given = {name: stop_gradient(value) for name, value in options.items() if value is not None}
+    A = stop_gradient(A)
+    return plain_backend("matrix_rank", [A]).function("linalg.matrix_rank")(A, **given)
+
+
+# -- inverses of what has none ------------------------------------------------------------------------
+@numpy_function("linalg.pinv")
+def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
+    """As :func:`numpy.linalg.pinv`; differentiable, as far as the rank stays as it is."""
+    (a,) = matrices("pinv", a)
+    if rcond is None:
+        rcond = 1e-15 if rtol is np._NoValue else rtol
+        if rcond is None:
+            rcond = _rounding(a)
+    elif rtol is not np._NoValue:
+        raise ValueError("`rtol` and `rcond` can't be both set.")
+    return systems.pinv(d.hermitian(a, True) if hermitian else a, rcond=stop_gradient(rcond))
+
+
+def _rounding(a: Any) -> float:
+    return float(max(a.shape[-2:]) * np.finfo(spec_of(a).dtype).eps)
+
+
+@numpy_function("linalg.lstsq")
+def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
+    a, b = arrays(a, b)
+    if a.ndim != 2 or b.ndim not in (1, 2) or a.shape[0] != b.shape[0]:
+        raise np.linalg.LinAlgError(
+            f"lstsq: a matrix and right sides of its height are needed, got {a.shape}, {b.shape}"
+        )
+    rcond = _rounding(a) if rcond is None else rcond
+    x = matmul(systems.pinv(a, rcond=rcond), b)
+    s = svdvals(a)
+    count = functions["sum"](stop_gradient(s) > rcond * stop_gradient(s)[:1])
+    rank = operator.index(int(count))
+    if rank < a.shape[1] or a.shape[0] <= a.shape[1]:
+        left = s[:0]
+    else:
+        miss = absolute(b - matmul(a, x))
+        left = functions["sum"](miss * miss, axis=0).reshape(-1)
+    return x, left, rank, s
+
+
+# -- tensors ------------------------------------------------------------------------------------------
+@numpy_function("linalg.tensorinv")
+def tensorinv(a: Any, ind: int = 2) -> Any:
+    (a,) = arrays(a)
+    if ind <= 0:
+        raise ValueError("Invalid ind argument.")
+    rows = int(np.prod(a.shape[ind:]))
+    return systems.inv(a.reshape((-1, rows) if rows else (0, 0))).reshape(a.shape[ind:] + a.shape[:ind])
+
+
+@numpy_function("linalg.tensorsolve")
+def tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
+    a, b = arrays(a, b)
+    if axes is not None:
+        last = [operator.index(k) % a.ndim for k in axes]
+        a = functions["transpose"](a, [k for k in range(a.ndim) if k not in last] + last)
+    shape = a.shape[b.ndim :]
+    n = int(np.prod(shape))
+    if a.size != n * n:
+        raise np.linalg.LinAlgError(
+            "Input arrays must satisfy the requirement prod(a.shape[b.ndim:]) == prod(a.shape[:b.ndim])"
+        )
+    return systems.solve(a.reshape((n, n)), b.reshape(-1)).reshape(shape)

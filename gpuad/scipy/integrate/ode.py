@@ -269,7 +269,7 @@ def _slope(slope: Any, y: Any) -> Any:
 
 
 def _beside(y: Any, t: Any) -> Any:
-    return t if type(t) is Box else home(y).asarray(t)
+    return t if home(t) is home(y) else home(y).asarray(t)
 
 
 def _numbers(t: Any) -> list[float]:

@@ -66,13 +66,14 @@ class Integral:
         """The cotangent of a traced leaf: the integrals of the integrand's derivatives by its entries."""
         known: dict[float, Any] = {}  # QUADPACK asks at much the same places for each entry
 
-        def derivative(x: float, *traced: Any) -> Any:
-            if x in known and not is_traced(traced):
+        def derivative(x: Any, *traced: Any) -> Any:
+            usual = type(x) is float and not is_traced(traced)
+            if usual and x in known:
                 return known[x]
             before, after = traced[:k], traced[k + 1 :]
             f, pull = vjp(lambda theta: self.integrand(x, *before, theta, *after), traced[k])
             slope = gnp["ravel"](pull(gnp["ones_like"](f))[0])
-            if not is_traced([slope]):
+            if usual:
                 known[x] = slope
             return slope
 

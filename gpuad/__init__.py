@@ -15,9 +15,9 @@ from . import cupy_hooks as _cupy_hooks  # noqa: F401 - lets CuPy's functions fi
 from . import numpy as numpy
 from . import test_util as test_util
 from .backend import use as use
-from .extend import defjvp as defjvp
-from .extend import defvjp as defvjp
-from .extend import primitive as primitive
+from .custom import defjvp as defjvp
+from .custom import defvjp as defvjp
+from .custom import primitive as primitive
 from .transforms.cost import cost as cost
 from .transforms.forward import jvp as jvp
 from .transforms.forward import linearize as linearize
@@ -25,6 +25,9 @@ from .transforms.gradients import elementwise_grad as elementwise_grad
 from .transforms.gradients import grad as grad
 from .transforms.gradients import value_and_grad as value_and_grad
 from .transforms.gradients import vjp as vjp
+from .transforms.jacobians import hessian as hessian
+from .transforms.jacobians import hvp as hvp
+from .transforms.jacobians import jacobian as jacobian
 from .values import stop_gradient as stop_gradient
 from .values import to_backend as to_backend
 from .values import to_numpy as to_numpy
@@ -32,9 +35,22 @@ from .values import to_numpy as to_numpy
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> _Any:
-    if name == "scipy":  # what few programs need isn't imported for all
-        import importlib
+# What few programs need is imported when it is asked for: modules, and autograd's names from theirs.
+_MODULES = frozenset("builtins core differential_operators extend misc scipy tracer util wrap_util".split())
+_FROM_AUTOGRAD = {
+    "builtins": "dict isinstance list tuple type",
+    "differential_operators": "checkpoint deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "
+    "holomorphic_grad make_ggnvp make_hvp make_jvp make_vjp multigrad_dict tensor_jacobian_product "
+    "vector_jacobian_product",
+}
 
-        return importlib.import_module(f"{__name__}.scipy")
+
+def __getattr__(name: str) -> _Any:
+    import importlib
+
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    for module, names in _FROM_AUTOGRAD.items():
+        if name in names.split():
+            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

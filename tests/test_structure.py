@@ -19,7 +19,9 @@ LAYERS = [
     ["numpy"],
     ["array_methods", "array_api", "cupy_hooks"],
     ["transforms"],
-    ["values", "extend"],
+    ["values", "custom", "lift", "util", "wrap_util"],
+    ["autograd_names"],
+    ["extend", "builtins", "tracer", "differential_operators", "misc"],
     ["scipy"],
     ["test_util"],
     [""],  # gpuad/__init__.py

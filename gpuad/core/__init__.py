@@ -1,1 +1,24 @@
 """What a primitive is, which transformation sees it, how it is recorded and swept."""
+
+from typing import Any as _Any
+
+#: What autograd's ``core`` offers, and where it is; imported when a program asks for it.
+_FROM_AUTOGRAD = {
+    "nodes": "Box JVPNode Node VJPNode backward_pass isbox primitive_jvps primitive_vjps trace",
+    "rules": "def_linear defjvp defjvp_argnum defjvp_argnums defvjp defvjp_argnum defvjp_argnums getval sum_outgrads",
+    "vspaces": "SparseObject VSpace vspace",
+}
+_UNDER_OTHER_NAMES = {"make_jvp": "jvp_of", "make_vjp": "vjp_of"}
+
+
+def __getattr__(name: str) -> _Any:
+    import importlib
+
+    if name in _UNDER_OTHER_NAMES:
+        return getattr(importlib.import_module("gpuad.autograd_names.operators"), _UNDER_OTHER_NAMES[name])
+    if name in ("func", "subval", "subvals", "toposort"):
+        return getattr(importlib.import_module("gpuad.util"), name)
+    for module, names in _FROM_AUTOGRAD.items():
+        if name in names.split():
+            return getattr(importlib.import_module(f"gpuad.autograd_names.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

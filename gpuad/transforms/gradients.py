@@ -22,6 +22,9 @@ from ..cupy_hooks import explain
 from ..errors import NotDifferentiableError
 from ..ops.declare import astype
 
+Argnums = int | Sequence[int]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
 _NUMBERS = (float, complex)
 
 
@@ -108,7 +111,9 @@ class Trace:
                 table[i] = add(table[i], seed, False)[0] if i in table else seed
         inputs = self.inputs
         try:
-            found = sweep(self.tape, table, [index for index, _ in inputs], last=last) if table else [None] * len(inputs)
+            found = (
+                sweep(self.tape, table, [index for index, _ in inputs], last=last) if table else [None] * len(inputs)
+            )
         finally:
             recycle.drain()
         taken = {id(owner(x)) for x in (*seeds, *[value for _, value in inputs])}
@@ -239,16 +244,16 @@ def matching(name: str, given: Any, what: str, value: Any, whose: str) -> list[A
 
 
 def value_and_grad(
-    f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, argnum: Argnums | None = None
 ) -> Callable[..., Any]:
     """A function that returns the value of ``f`` and its gradient.
 
-    ``f`` must return a real scalar (shape ``()``). The gradient is with respect to the positional
-    argument ``argnums``, or a tuple with one per argument for several; an argument may be an array, a
-    number, or a container of them (dict, list, tuple, namedtuple, dataclass), and its gradient has the
-    same containers, shapes and dtypes. For a complex argument it is ∂f/∂x - i ∂f/∂y, as in autograd and
-    JAX. With ``has_aux``, ``f`` returns ``(value, aux)`` and so does the new function, as
-    ``((value, aux), gradient)``.
+    ``f`` must return a real scalar (or an array that holds a single number). The gradient is with respect
+    to the positional argument ``argnums`` (autograd's name for it, ``argnum``, does as well), or a tuple
+    with one per argument for several; an argument may be an array, a number, or a container of them (dict,
+    list, tuple, namedtuple, dataclass), and its gradient has the same containers, shapes and dtypes. For a
+    complex argument it is ∂f/∂x - i ∂f/∂y, as in autograd and JAX. With ``has_aux``, ``f`` returns
+    ``(value, aux)`` and so does the new function, as ``((value, aux), gradient)``.
 
     Raises ``NotDifferentiableError`` for an output that isn't a real scalar and for an input that isn't
     floating-point.
@@ -258,9 +263,10 @@ def value_and_grad(
     (np.float64(5.0), array([2., 4.]))
     """
     check_function(f, "value_and_grad")
-    several, numbers_of = _chosen(argnums, "value_and_grad")
+    argnums = argnums if argnum is None else argnum
+    several, numbers_of = chosen(argnums, "value_and_grad")
 
-    @functools.wraps(f)
+    @named_after(f, "value_and_grad", argnums)
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         numbers = numbers_of(len(args))
         trace = Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad")
@@ -273,8 +279,11 @@ def value_and_grad(
     return value_and_gradient
 
 
-def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False) -> Callable[..., Any]:
-    """A function that returns the gradient of ``f``; see ``value_and_grad``.
+def grad(
+    f: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False, *, argnum: Argnums | None = None
+) -> Callable[..., Any]:
+    """
+    Returns a function which computes the gradient of ``f``; see ``value_and_grad``.
 
     With ``has_aux`` it returns ``(gradient, aux)``.
 
@@ -285,9 +294,10 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     np.float64(-1.0)
     """
     check_function(f, "grad")
+    argnums = argnums if argnum is None else argnum
     both = value_and_grad(f, argnums, has_aux)
 
-    @functools.wraps(f)
+    @named_after(f, "grad", argnums)
     def gradient(*args: Any, **kwargs: Any) -> Any:
         value, gradients = both(*args, **kwargs)
         return (gradients, value[1]) if has_aux else gradients
@@ -295,7 +305,9 @@ def grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool 
     return gradient
 
 
-def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+def elementwise_grad(
+    f: Callable[..., Any], argnums: Argnums = 0, *, argnum: Argnums | None = None
+) -> Callable[..., Any]:
     """The derivative of a function that works element by element, at every element at once.
 
     For other functions it is the sum of the Jacobian's rows: the gradient of ``sum(f(x))``.
@@ -305,9 +317,10 @@ def elementwise_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) ->
     array([1., 1., 1.])
     """
     check_function(f, "elementwise_grad")
-    several, numbers_of = _chosen(argnums, "elementwise_grad")
+    argnums = argnums if argnum is None else argnum
+    several, numbers_of = chosen(argnums, "elementwise_grad")
 
-    @functools.wraps(f)
+    @named_after(f, "elementwise_grad", argnums)
     def derivative(*args: Any, **kwargs: Any) -> Any:
         numbers = numbers_of(len(args))
         trace = Trace(
@@ -328,12 +341,29 @@ def check_function(f: Any, name: str) -> None:
         raise TypeError(f"{name}: expected a function, got {describe(f)}; write {name}(f)(x), not {name}(f(x))")
 
 
-def _chosen(argnums: Any, name: str) -> tuple[bool, Callable[[int], list[int]]]:
+def named_after(f: Callable[..., Any], operator_name: str, argnums: Any) -> Decorator:
+    """Name a function after the operator and the function that it comes from, as autograd does."""
+    name = getattr(f, "__name__", "[unknown name]")
+    doc = (
+        f"    {operator_name} of function {name} with respect to argument number {argnums}. Takes the\n"
+        f"    same arguments as {name} but returns the {operator_name}.\n\n{getattr(f, '__doc__', None) or ''}"
+    )
+
+    def put(function: Callable[..., Any]) -> Callable[..., Any]:
+        functools.update_wrapper(function, f)
+        function.__name__ = f"{operator_name}_of_{name}_wrt_argnum_{argnums}"
+        function.__doc__ = doc
+        return function
+
+    return put
+
+
+def chosen(argnums: Any, name: str) -> tuple[bool, Callable[[int], list[int]]]:
     """Whether several arguments are named; and their numbers, for a call with so many arguments."""
     several = not hasattr(argnums, "__index__")
     try:
-        chosen = tuple(map(operator.index, argnums)) if several else (operator.index(argnums),)
-        return several, functools.cache(functools.partial(_positive, chosen))
+        numbers = tuple(map(operator.index, argnums)) if several else (operator.index(argnums),)
+        return several, functools.cache(functools.partial(_positive, numbers))
     except TypeError:
         raise TypeError(
             f"{name}: argnums is the number of a positional argument or a tuple of such numbers, got {argnums!r}"
@@ -364,7 +394,7 @@ def _seed(result: Any) -> Any:
         hint = "; with a second result, say has_aux=True" if isinstance(result, tuple) and len(result) == 2 else ""
         raise NotDifferentiableError(f"grad: the function must return a real scalar, got {describe(result)}{hint}")
     spec = spec_of(result)
-    if spec.shape != ():
+    if spec.size != 1:
         raise NotDifferentiableError(
             f"grad: the function must return a real scalar, got an array of shape {spec.shape}. "
             "Sum it up, or use gpuad.elementwise_grad or gpuad.vjp"

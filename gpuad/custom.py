@@ -1,0 +1,482 @@
+"""Primitives of your own: an operation that gpuad can't look into, and its derivative."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from types import MethodType
+from typing import Any
+
+from .backend import Backend, backend_of, owner_of_type
+from .backend.recycle import settle
+from .core.box import Box, Spec, innermost, spec_of
+from .core.primitive import ANS, Elementwise, Primitive, Pull, Rule, reads, unstated
+from .core.pytree import is_leaf, leaves, tree_map
+from .cupy_hooks import is_kernel, kernels
+from .errors import MissingRuleError, RuleError, UnsupportedError
+from .ops.declare import astype, fit, fit_tangent, real
+from .transforms.gradients import input_spec
+
+#: Stands in a container for what is traced there.
+_HOLE = type("_HOLE", (), {"__repr__": lambda self: "traced"})()
+
+
+def holds_traced(tree: Any) -> bool:
+    """Whether ``tree`` is a traced array or a container of some."""
+    return type(tree) is Box or (not is_leaf(tree) and any(type(leaf) is Box for _, leaf in leaves(tree)))
+
+
+def _fill(tree: Any, values: Iterator[Any]) -> Any:
+    return next(values) if tree is _HOLE else tree_map(lambda leaf: next(values) if leaf is _HOLE else leaf, tree)
+
+
+class Stage:
+    """The derivative with respect to one argument, as it is stated.
+
+    ``stage(ans, args, kwargs)`` is called when the operation is recorded, and returns the function that takes
+    the cotangent of the result to that of the argument. What that function closes over is what the tape keeps.
+    ``takes_none``: of several results, those that nobody used may be ``None`` in the cotangent instead of zeros.
+    """
+
+    __slots__ = ("stage", "takes_none")
+
+    def __init__(self, stage: Callable[..., Any], takes_none: bool) -> None:
+        self.stage = stage
+        self.takes_none = takes_none
+
+
+def _from_rule(rule: Rule) -> Stage:
+    """A rule that gets everything at once: only what it reads is kept."""
+    keeps = reads(rule)
+
+    def stage(ans: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Any], Any]:
+        kept_ans = ans if ANS in keeps else None
+        kept = [a if i in keeps else None for i, a in enumerate(args)]
+        return lambda g: rule(g, kept_ans, *kept, **kwargs)
+
+    return Stage(stage, takes_none=True)
+
+
+class UserPrimitive:
+    """A function that transformations see as one operation.
+
+    Its arguments and results may be arrays, containers of arrays, and anything else, which counts as constant.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = self.__name__ = getattr(function, "__name__", type(function).__name__)
+        #: The derivative by argument; ``None`` for an argument that has none.
+        self.vjps: dict[int, Stage | None] = {}
+        #: Or that of several arguments together: ``f(argnums, ans, args, kwargs)(g)`` is one cotangent for each.
+        self.vjp_of_all: Callable[..., Any] | None = None
+        #: Whether what it returns is constant as far as derivatives go.
+        self.piecewise_constant = False
+        #: ``jvp(tangent, ans, *args, **kwargs)`` by argument; ``None`` for one that has no derivative.
+        self.jvps: dict[int, Rule | None] = {}
+        #: Or that of several together: ``f(argnums, tangents, ans, args, kwargs)``.
+        self.jvp_of_all: Callable[..., Any] | None = None
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)  # so that methods can be primitives, too
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for keyword, value in kwargs.items():
+            if holds_traced(value):
+                raise UnsupportedError(
+                    f"{self.name}: {keyword}= is a traced array; arguments that are differentiated must be positional"
+                )
+        flat: list[Any] = []
+        slots: list[Any] = []
+        for a in args:
+            if is_leaf(a) or not holds_traced(a):
+                flat.append(a)
+                slots.append(_HOLE)
+            else:
+                flat += [leaf for _, leaf in leaves(a) if type(leaf) is Box]
+                slots.append(tree_map(lambda leaf: _HOLE if type(leaf) is Box else leaf, a))
+        application = Application(self, slots, kwargs)
+        return application.rebuilt(application.apply(flat))
+
+    def __repr__(self) -> str:
+        return f"<primitive {self.name}>"
+
+
+class Application(Primitive):
+    """One call of a ``UserPrimitive``, as the operation on arrays that transformations see.
+
+    Containers in which something is traced are taken apart before and put together after.
+    """
+
+    def __init__(self, user: UserPrimitive, slots: list[Any], kwargs: dict[str, Any]) -> None:
+        super().__init__(user.name)
+        self.user = user
+        self.piecewise_constant = user.piecewise_constant
+        self.slots = slots
+        self.kwargs = kwargs
+        #: The number of the argument that each array belongs to, and its place among the leaves of that argument.
+        self.places: list[tuple[int, int]] = []
+        for argnum, slot in enumerate(slots):
+            if slot is _HOLE:
+                self.places.append((argnum, 0))
+            else:
+                self.places += [(argnum, i) for i, (_, leaf) in enumerate(leaves(slot)) if leaf is _HOLE]
+        #: What the result is like; a single array, unless ``evaluate`` says otherwise.
+        self.result: Any = _HOLE
+        self.staged: _Staged | None = None
+        if user.jvp_of_all is not None or user.jvps:
+            self.jvp = self.push
+        self.variadic_vjp = unstated  # the tape's short way for one argument keeps arrays, but we keep closures
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the arrays are the arguments of the program as they are."""
+        return all(slot is _HOLE for slot in self.slots)
+
+    def apply(self, flat: list[Any]) -> Any:
+        out = self(*flat, **self.kwargs)
+        self.staged = None  # by now all transformations have what they need
+        return out
+
+    def arguments(self, flat: Sequence[Any]) -> list[Any]:
+        """The arguments as the program gave them, from what was taken out of them."""
+        # Neither the function nor its rules are to meet an array that isn't quite a plain one.
+        values = map(settle, flat)
+        return [_fill(slot, values) for slot in self.slots]
+
+    def rebuilt(self, out: Any) -> Any:
+        """The result as the program is to get it."""
+        return settle(out) if self.result is _HOLE else _fill(self.result, map(settle, out))
+
+    def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        backend_of([a if owner_of_type(type(a)) is not None else 0 for a in args], self.name)  # they mustn't be mixed
+        result = self.user.function(*self.arguments(args), **params)
+        if owner_of_type(type(result)) is not None or isinstance(result, (int, float, complex)):
+            return result
+        if holds_traced(result):
+            raise UnsupportedError(
+                f"{self.name} uses a traced array that isn't among its arguments, so its derivative would be lost in "
+                "silence: pass it as an argument"
+            )
+        moving: list[Any] = []
+
+        def take(leaf: Any) -> Any:
+            if input_spec(leaf) is None:
+                return leaf
+            moving.append(leaf)
+            return _HOLE
+
+        self.result = tree_map(take, result)
+        return tuple(moving)
+
+    # -- reverse mode --
+    def pull(self, k: int) -> Pull | None:
+        if self.user.vjp_of_all is not None:
+            return self._pull
+        argnum = self.places[k][0]
+        if argnum not in self.user.vjps:
+            raise MissingRuleError(
+                f"{self.name} has no derivative rule for argument {argnum}, which is being differentiated. State one "
+                f"with gpuad.defvjp({self.name}, lambda g, ans, *args: ...), or None there if it has no derivative; "
+                "or cut the argument off with gpuad.stop_gradient(x)"
+            )
+        return None if self.user.vjps[argnum] is None else self._pull
+
+    def residuals(self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+        level = args[k].level
+        if self.staged is None or self.staged.depth != level.depth:
+            traced = [i for i, a in enumerate(args) if type(a) is Box and a.level is level]
+            self.staged = _Staged(self, traced, ans, values, level.depth)
+        return None, (self.staged,)
+
+    def _pull(self, g: Any, ans: Any, packed: tuple[tuple[Any, ...], dict[str, Any], int, Spec]) -> Any:
+        args, _, k, spec = packed
+        staged = args[0] if args and type(args[0]) is _Staged else _Staged(self, [k], ans, args, -1)
+        return _check(staged.cotangent(g, k), spec, self, self.places[k][0])
+
+    # -- forward mode --
+    def push(self, tangents: Sequence[Any], ans: Any, *flat: Any, **kwargs: Any) -> Any:
+        """The tangent of the result, or one for each of several."""
+        args, whole = self.arguments(flat), self.rebuilt(ans)
+        moving: dict[int, Any] = {}
+        for t, (argnum, _) in zip(tangents, self.places, strict=True):
+            if t is not None:
+                moving[argnum] = None
+        for argnum in moving:
+            mine = [(t, x) for t, x, place in zip(tangents, flat, self.places, strict=True) if place[0] == argnum]
+            moving[argnum] = _container_of(self.slots[argnum], [_zeros(x) if t is None else settle(t) for t, x in mine])
+        of_all = self.user.jvp_of_all
+        if of_all is not None:
+            return self._pushed(of_all(tuple(moving), tuple(moving.values()), whole, args, kwargs), ans, min(moving))
+        total = None
+        for argnum, t in moving.items():
+            if argnum not in self.user.jvps:
+                raise _no_jvp(self.name, argnum)
+            rule = self.user.jvps[argnum]
+            if rule is not None:
+                moved = self._pushed(rule(t, whole, *args, **kwargs), ans, argnum)
+                total = moved if total is None else _plus(total, moved)
+        return total if total is not None or self.result is _HOLE else [None] * len(ans)
+
+    def _pushed(self, moved: Any, ans: Any, argnum: int) -> Any:
+        """What a rule returned, one tangent for each array of the result."""
+        if self.result is _HOLE:
+            return moved if moved is None else _check(moved, spec_of(ans), self, argnum, "JVP", "result")
+        parts = [] if moved is None else _parts_of(moved, self.result)
+        if len(parts) != len(ans):
+            raise RuleError(f"{self.name}: the JVP of argument {argnum} must return the result's containers")
+        return [
+            t if t is None else _check(t, spec_of(a), self, argnum, "JVP", "result")
+            for t, a in zip(parts, ans, strict=True)
+        ]
+
+
+class _Staged:
+    """The derivative of one call for one transformation, with the values that it keeps."""
+
+    __slots__ = ("application", "cached", "depth", "first", "like", "vjps")
+
+    def __init__(
+        self, application: Application, traced: Sequence[int], ans: Any, values: Sequence[Any], depth: int
+    ) -> None:
+        user = application.user
+        argnums = list(dict.fromkeys(application.places[k][0] for k in traced))
+        args, whole = application.arguments(values), application.rebuilt(ans)
+        self.application = application
+        self.depth = depth
+        self.first = traced[0]
+        self.cached: tuple[Any, dict[int, Any]] | None = None
+        #: Specs and backends of the parts of the result, for zeros.
+        parts = [] if application.result is _HOLE else ans
+        self.like: list[tuple[Spec, Backend]] = [(spec_of(a), backend_of((innermost(a),))) for a in parts]
+        self.vjps: list[tuple[Sequence[int], bool, Callable[[Any], Any]]] = []
+        if user.vjp_of_all is not None:
+            self.vjps.append((argnums, False, user.vjp_of_all(tuple(argnums), whole, tuple(args), application.kwargs)))
+            return
+        for argnum in argnums:
+            stage = user.vjps.get(argnum)
+            if stage is not None:
+                vjp = stage.stage(whole, args, application.kwargs)
+                self.vjps.append(((argnum,), stage.takes_none, _in_tuple(vjp)))
+
+    def cotangent(self, g: Any, k: int) -> Any:
+        """That of the k-th array among the arguments. All are computed when the sweep asks for the first."""
+        cached = self.cached
+        if cached is None or cached[0] is not g:
+            cached = self.cached = g, self._all(g)
+        if k == self.first:  # the sweep goes backwards, so this is the last one
+            self.cached = None
+        argnum, place = self.application.places[k]
+        h = cached[1][argnum]
+        slot = self.application.slots[argnum]
+        if slot is _HOLE:
+            return h
+        found = [leaf for _, leaf in leaves(h)]
+        if len(found) != sum(1 for _ in leaves(slot)):
+            raise RuleError(
+                f"{self.application.name}: the VJP of argument {argnum} must return cotangents in that "
+                "argument's containers"
+            )
+        return found[place]
+
+    def _all(self, g: Any) -> dict[int, Any]:
+        found: dict[int, Any] = {}
+        for argnums, takes_none, vjp in self.vjps:
+            found |= zip(argnums, vjp(self._in_containers(g, takes_none)), strict=True)
+        return found
+
+    def _in_containers(self, g: Any, takes_none: bool) -> Any:
+        result = self.application.result
+        if result is _HOLE:
+            return settle(g)
+        parts = [
+            settle(part) if part is not None else None if takes_none else backend.xp.zeros(spec.shape, spec.dtype)
+            for part, (spec, backend) in zip(g, self.like, strict=True)
+        ]
+        return _container_of(result, parts)
+
+
+def _in_tuple(vjp: Callable[[Any], Any]) -> Callable[[Any], tuple[Any]]:
+    return lambda g: (vjp(g),)
+
+
+def _container_of(slot: Any, parts: Sequence[Any]) -> Any:
+    """Containers like ``slot`` with ``parts`` at the holes, and nothing elsewhere."""
+    values = iter(parts)
+    if slot is _HOLE:
+        return next(values)
+    return tree_map(lambda leaf: next(values) if leaf is _HOLE else None, slot)
+
+
+def _parts_of(tree: Any, slot: Any) -> list[Any]:
+    """What ``tree`` has where ``slot`` has holes."""
+    found = dict(leaves(tree))
+    return [found.get(path) for path, leaf in leaves(slot) if leaf is _HOLE]
+
+
+def _zeros(x: Any) -> Any:
+    spec = spec_of(x)
+    return backend_of((innermost(x),)).xp.zeros(spec.shape, spec.dtype)
+
+
+def primitive(function: Callable[..., Any]) -> UserPrimitive:
+    """Make ``function`` an operation of its own: it gets plain arrays, and is differentiated by its rules.
+
+    What is differentiated are positional arguments: arrays, and containers of arrays. State the derivative
+    with ``defvjp``. A CuPy ``ElementwiseKernel`` that is made a primitive, or given to ``defvjp``, is one
+    wherever the program calls it, by its old name too.
+
+    >>> import numpy as np, gpuad
+    >>> @gpuad.primitive
+    ... def cube(x):
+    ...     return np.asarray(x) ** 3
+    >>> gpuad.defvjp(cube, lambda g, ans, x: g * 3 * x ** 2)
+    >>> gpuad.grad(cube)(2.0)
+    np.float64(12.0)
+    """
+    if not callable(function):
+        raise TypeError(f"primitive: expected a function, got {function!r}")
+    made = UserPrimitive(function)
+    if is_kernel(function):
+        kernels[function] = made
+    return made
+
+
+def defvjp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] | None = None) -> None:
+    """State the vector-Jacobian products of a primitive, one rule per positional argument.
+
+    ``rule(g, ans, *args, **params)`` gets the cotangent of the result, the result, and the arguments of
+    the call, and returns the cotangent of its argument: an array of that argument's shape. ``None``
+    stands for an argument that has no derivative. ``argnums`` names the arguments that the rules are
+    for, where they aren't 0, 1, …; rules stated before for other arguments stay.
+
+    A rule must not write into what it is given, nor the function of a primitive into its arguments: others
+    still need them. A rule that returns another shape raises ``RuleError`` when it is used.
+
+    >>> import gpuad
+    >>> @gpuad.primitive
+    ... def scaled(x, k):
+    ...     return x * k
+    >>> gpuad.defvjp(scaled, lambda g, ans, x, k: g * k, None)
+    >>> gpuad.grad(scaled)(2.0, 3.0)
+    np.float64(3.0)
+    """
+    prim, given = stated("defvjp", prim, rules, argnums)
+    if isinstance(prim, UserPrimitive):
+        prim.vjps |= {k: None if rule is None else _from_rule(rule) for k, rule in given.items()}
+        prim.vjp_of_all = None
+        return
+    rules_by_number = dict(enumerate(prim.vjps)) | given
+    count = max(rules_by_number, default=-1) + 1
+    prim.define_vjps(
+        [rules_by_number.get(k, unstated) for k in range(count)],
+        finish=fit if isinstance(prim, Elementwise) else _check,
+    )
+
+
+def defjvp(prim: Any, *rules: Callable[..., Any] | None, argnums: Sequence[int] | None = None) -> None:
+    """State the Jacobian-vector products of a primitive, one rule per positional argument.
+
+    ``rule(t, ans, *args, **params)`` gets the tangent of its argument, the result, and the arguments of the
+    call, and returns how the result moves: an array of the result's shape. What several arguments that move
+    do is added up. ``None`` and ``argnums`` are as in ``defvjp``. A primitive that has a rule by ``defvjp``
+    needs none by ``defjvp``: forward mode transposes that one. One of its own may be faster.
+
+    >>> import gpuad
+    >>> @gpuad.primitive
+    ... def cube(x):
+    ...     return x ** 3
+    >>> gpuad.defjvp(cube, lambda t, ans, x: t * 3 * x ** 2)
+    >>> gpuad.jvp(cube, (2.0,), (1.0,))
+    (8.0, np.float64(12.0))
+    """
+    prim, given = stated("defjvp", prim, rules, argnums)
+    if isinstance(prim, UserPrimitive):
+        prim.jvps |= given
+        prim.jvp_of_all = None
+    else:
+        prim.jvp = _JVPs(prim, (prim.jvp.rules if isinstance(prim.jvp, _JVPs) else {}) | given)
+
+
+def stated(
+    name: str, prim: Any, rules: Sequence[Any], argnums: Sequence[int] | None
+) -> tuple[Any, dict[int, Callable[..., Any] | None]]:
+    """The primitive that rules are stated for, and they by argument."""
+    if is_kernel(prim):
+        prim = kernels.get(prim) or primitive(prim)
+    prim = getattr(prim, "primitive", prim)
+    if not isinstance(prim, (UserPrimitive, Primitive)):
+        raise TypeError(f"{name}: expected a primitive (see gpuad.primitive), got {prim!r}")
+    numbers = range(len(rules)) if argnums is None else argnums
+    if len(numbers) != len(rules):
+        raise TypeError(f"{name}({prim.name}): {len(rules)} rules for {len(numbers)} argnums")
+    for rule in rules:
+        if rule is not None and not callable(rule):
+            raise TypeError(f"{name}({prim.name}): a rule must be a function or None, got {rule!r}")
+    return prim, dict(zip(numbers, rules, strict=True))
+
+
+class _JVPs:
+    """The JVPs of the arguments of one of gpuad's own primitives, as one of the call."""
+
+    def __init__(self, prim: Primitive, rules: dict[int, Callable[..., Any] | None]) -> None:
+        self.prim = prim
+        self.rules = rules
+
+    def __call__(self, tangents: Sequence[Any], ans: Any, *args: Any, **params: Any) -> Any:
+        total = None
+        for k, t in enumerate(tangents):
+            if t is None:
+                continue
+            if k not in self.rules:
+                raise _no_jvp(self.prim.name, k)
+            rule = self.rules[k]
+            if rule is not None:
+                moved = self._checked(rule(settle(t), _settled(ans), *map(settle, args), **params), ans, k)
+                total = moved if total is None else _plus(total, moved)
+        return total
+
+    def _checked(self, moved: Any, ans: Any, k: int) -> Any:
+        if type(ans) in (tuple, list):
+            if type(moved) not in (tuple, list) or len(moved) != len(ans):
+                raise RuleError(f"{self.prim.name}: the JVP of argument {k} must return {len(ans)} tangents in a tuple")
+            return tuple(self._checked(t, a, k) for t, a in zip(moved, ans, strict=True))
+        if isinstance(self.prim, Elementwise) and moved is not None:
+            return fit_tangent(moved, spec_of(ans))
+        return moved if moved is None else _check(moved, spec_of(ans), self.prim, k, "JVP", "result")
+
+
+def _settled(ans: Any) -> Any:
+    return tuple(map(settle, ans)) if type(ans) in (tuple, list) else settle(ans)
+
+
+def _plus(x: Any, y: Any) -> Any:
+    """The sum of two tangents, each of which may be ``None`` for zero, or one per result."""
+    if x is None or y is None:
+        return y if x is None else x
+    return tuple(map(_plus, x, y)) if type(x) in (tuple, list) else x + y
+
+
+def _no_jvp(name: str, k: int) -> MissingRuleError:
+    return MissingRuleError(
+        f"{name} has no rule of forward mode for argument {k}, while it has for others. State one with "
+        f"gpuad.defjvp({name}, lambda t, ans, *args: ..., argnums=({k},)), or None there if it has no derivative"
+    )
+
+
+def _check(h: Any, spec: Spec, prim: Primitive, k: int, what: str = "VJP", whose: str = "argument") -> Any:
+    """What a user's rule returned, if it can be the cotangent of its argument (the tangent of the result)."""
+    try:
+        got = spec_of(h)
+    except TypeError:
+        raise RuleError(f"{prim.name}: the {what} of argument {k} returned {type(h).__name__}, not an array") from None
+    if got.shape != spec.shape:
+        raise RuleError(
+            f"{prim.name}: the {what} of argument {k} returned shape {got.shape}, but the {whose} has {spec.shape}"
+        )
+    if got.dtype == spec.dtype:
+        return h
+    if got.dtype.kind == "c" and spec.dtype.kind != "c":
+        h = real(h)
+    return astype(h, dtype=spec.dtype) if spec_of(h).dtype != spec.dtype else h

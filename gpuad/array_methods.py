@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any
+
+import numpy as np
 
 from .core.box import Box, innermost
+from .core.memory import base_of, owner_of
+from .core.untraced import settled
 from .errors import UnsupportedError
 from .numpy.contractions import matmul
-from .numpy.frontend import functions, handler_of, unsupported
+from .numpy.creation import copied
+from .numpy.frontend import constants, functions, handler_of
 from .numpy.ufuncs import array_ufunc
+from .numpy.writing import flat, in_place, reshaped_in_place, set_part, setitem
 from .ops import elementwise as e
 from .ops.index import getitem
 
@@ -47,10 +53,22 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "__matmul__": lambda x, y: matmul(x, y),
     "__rmatmul__": lambda x, y: matmul(y, x),
     "__getitem__": getitem,
+    "__setitem__": setitem,
     "__array_ufunc__": array_ufunc,
 }
 for _name, _function in _OPERATORS.items():
     setattr(Box, _name, _function)
+for _name, _apply in {
+    "add": e.add.apply,
+    "sub": e.subtract.apply,
+    "mul": e.multiply.apply,
+    "truediv": e.divide.apply,
+    "mod": e.remainder.apply,
+    "pow": e.power,
+    "floordiv": e.floor_divide,
+    "matmul": matmul,
+}.items():
+    setattr(Box, f"__i{_name}__", in_place(_name, _apply))
 setattr(Box, "__hash__", None)  # noqa: B010 - as NumPy's arrays, for == works element by element
 
 
@@ -67,7 +85,8 @@ def _define(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def _array_function(self: Box, func: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     handler = handler_of(func)
     if handler is None:
-        raise unsupported(f"{func.__module__}.{func.__name__}")
+        args, kwargs = constants(f"{func.__module__}.{func.__name__}", args, kwargs)
+        return func(*args, **kwargs)
     return handler(*args, **kwargs)
 
 
@@ -105,43 +124,60 @@ def _round(self: Box, ndigits: int | None = None) -> Any:
     return int(self.round()) if ndigits is None else self.round(ndigits)  # type: ignore[attr-defined]
 
 
-def _no_number(self: Box) -> NoReturn:
-    raise UnsupportedError(
-        "a traced array can't become a Python number: its derivative would be lost in silence. Use gpuad.numpy "
-        "functions instead of those of math; or take float(gpuad.stop_gradient(x)) if it is meant as a constant. "
-        "A plain array can't hold it either: instead of a[i] = x, collect the parts in a list and stack them"
-    )
+def _as_number(convert: Callable[[Any], Any]) -> Callable[[Box], Any]:
+    def number(self: Box) -> Any:
+        x = settled(self)
+        if type(x) is not Box:
+            return convert(x)
+        raise UnsupportedError(
+            "a traced array can't become a Python number: its derivative would be lost in silence. Use gpuad.numpy "
+            "functions instead of those of math; or take float(gpuad.stop_gradient(x)) if it is meant as a constant. "
+            "A plain array can't hold it either: instead of numpy.zeros write gpuad.numpy.zeros, which makes arrays "
+            "that can, or put @gpuad.lift above the function"
+        )
+
+    return number
 
 
-def _no_array(self: Box, dtype: Any = None, copy: Any = None) -> NoReturn:
+for _name, _convert in {
+    "__float__": float,
+    "__complex__": complex,
+    "item": lambda x: x.item(),
+    "tolist": lambda x: x.tolist(),
+}.items():
+    setattr(Box, _name, _as_number(_convert))
+
+
+@_define("__array__")
+def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
+    x = settled(self)
+    if type(x) is not Box:
+        base_of(owner_of(self)).exported = True
+        plain = np.array(x, dtype)
+        plain.flags.writeable = False  # what is written into it wouldn't be seen here
+        return plain
     raise UnsupportedError(
         "a traced array can't become a plain NumPy array: its derivative would be lost in silence. To make an array of "
         "traced numbers, write gpuad.numpy.array([a, b]) or numpy.stack([a, b]) instead of numpy.array([a, b]), and "
-        "instead of a[i] = x collect the parts in a list. Functions of compiled code can't be differentiated by "
-        "tracing; state their derivative with gpuad.primitive and gpuad.defvjp, or pass gpuad.stop_gradient(x) if it "
-        "is meant as a constant"
+        "to write traced values into an array, make that with gpuad.numpy.zeros; or put @gpuad.lift above the "
+        "function. Functions of compiled code can't be differentiated by tracing; state their derivative with "
+        "gpuad.primitive and gpuad.defvjp, or pass gpuad.stop_gradient(x) if it is meant as a constant"
     )
 
 
-def _no_write(self: Box, index: Any, value: Any) -> NoReturn:
-    raise UnsupportedError(
-        "assignment into a traced array isn't supported yet: x[i] = v. Make a new array, with gpuad.numpy.where, "
-        "concatenate or stack"
-    )
+def _sorter(name: str) -> Callable[..., None]:
+    """The method that sorts in place, by the function that doesn't."""
+
+    def sort(self: Box, *args: Any, **kwargs: Any) -> None:
+        setitem(self, Ellipsis, functions[name](self, *args, **kwargs))
+
+    sort.__name__ = name
+    return sort
 
 
-def _no_sort(self: Box, *args: Any, **kwargs: Any) -> NoReturn:
-    raise UnsupportedError(
-        "a traced array can't be sorted in place: x.sort(), x.partition(k). Use the functions that return a new "
-        "array: numpy.sort(x), numpy.partition(x, k)"
-    )
-
-
-_REFUSED = dict.fromkeys(("__float__", "__complex__", "item", "tolist"), _no_number)
-for _name, _refuse in (
-    _REFUSED | {"__array__": _no_array, "__setitem__": _no_write, "sort": _no_sort, "partition": _no_sort}
-).items():
-    setattr(Box, _name, _refuse)
+for _name in ("sort", "partition"):
+    setattr(Box, _name, _sorter(_name))
+setattr(Box, "fill", lambda self, value: setitem(self, Ellipsis, value))  # noqa: B010
 
 
 @_define("__repr__")
@@ -156,12 +192,12 @@ def _format(self: Box, spec: str) -> str:
 
 @_define("__copy__")
 def _copy(self: Box) -> Box:
-    return self  # nothing can write into it
+    return copied(self)  # type: ignore[no-any-return]
 
 
 @_define("__deepcopy__")
 def _deepcopy(self: Box, memo: Any) -> Box:
-    return self
+    return copied(self)  # type: ignore[no-any-return]
 
 
 # -- attributes -------------------------------------------------------------------------------------
@@ -178,15 +214,21 @@ _ATTRIBUTES: dict[str, Callable[[Box], Any]] = {
     "mT": lambda x: functions["matrix_transpose"](x),
     "real": lambda x: functions["real"](x),
     "imag": lambda x: functions["imag"](x),
-    "flat": lambda x: functions["ravel"](x),
+    "flat": lambda x: flat(x),
+}
+_SETTERS: dict[str, Callable[[Box, Any], None]] = {
+    "shape": reshaped_in_place,
+    "real": lambda x, v: set_part(x, v, imaginary=False),
+    "imag": lambda x, v: set_part(x, v, imaginary=True),
+    "flat": lambda x, v: setitem(x, Ellipsis, functions["reshape"](v, x.spec.shape)),
 }
 for _name, _get in _ATTRIBUTES.items():
-    setattr(Box, _name, property(_get))
+    setattr(Box, _name, property(_get, _SETTERS.get(_name)))
 
 # -- methods, which are the functions of the same name ------------------------------------------------
 _METHODS = (
     "all any argmax argmin argpartition argsort astype clip conj conjugate copy cumprod cumsum diagonal dot max mean "
-    "min nonzero prod ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+    "min nonzero prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
 ).split()
 
 
@@ -215,4 +257,4 @@ def _transpose(self: Box, *axes: Any) -> Any:
 
 @_define("flatten")
 def _flatten(self: Box, order: str = "C") -> Any:
-    return functions["ravel"](self, order=order)
+    return copied(functions["ravel"](self, order=order))

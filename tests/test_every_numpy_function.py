@@ -60,7 +60,7 @@ def test_it_is_right_or_says_no(name, function):
         results = []
 
         def run(m, v, call=call, want=want, results=results):
-            result = function(*[filled(c, m, v) for c in call])
+            result = function(*[filled(c, m.copy(), v.copy()) for c in call])
             results.append((repr(result), same(result, want)))
             return 0.0
 

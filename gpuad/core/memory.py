@@ -26,11 +26,12 @@ Step = tuple[Primitive, dict[str, Any]]
 class Base:
     """What is known of an array that has views, or was written into."""
 
-    __slots__ = ("views", "written")
+    __slots__ = ("exported", "views", "written")
 
     def __init__(self) -> None:
         self.views: list[weakref.ref[Box]] = []  # those that aren't stale
         self.written = False
+        self.exported = False  # whether a plain array of it was made, which won't see what is written
 
     def enter(self, view: Box) -> None:
         views = self.views

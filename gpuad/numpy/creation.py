@@ -10,7 +10,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..backend import Backend, owner_of_type
-from ..core.box import Box, has_derivatives, spec_of
+from ..core.box import Box, has_derivatives, innermost, spec_of, twin
+from ..core.memory import current
+from ..core.untraced import fresh
 from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
@@ -63,20 +65,25 @@ def _asarray(x: Any, dtype: Any, ndmin: int = 0) -> Any:
     return s.reshape(x, shape=(1,) * missing + spec_of(x).shape, order="C") if missing > 0 else x
 
 
-# A traced array can't be written to, so it is as good as a copy of itself.
+def copied(x: Any) -> Any:
+    """``x`` as an array that shares no memory with it."""
+    return twin(current(x)) if type(x) is Box else x
+
+
 @numpy_function("array")
 def array(
     object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0,
     like: Any = None,
 ) -> Any:  # fmt: skip
-    return _asarray(object, dtype, ndmin)
+    x = _asarray(object, dtype, ndmin)
+    return copied(x) if copy else x
 
 
 @numpy_function("asarray")
 def asarray(
     a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None, like: Any = None
 ) -> Any:
-    return _asarray(a, dtype)
+    return copied(_asarray(a, dtype)) if copy else _asarray(a, dtype)
 
 
 @numpy_function("asanyarray")
@@ -86,19 +93,22 @@ def asanyarray(
     return _asarray(a, dtype)
 
 
-@numpy_function("ascontiguousarray")
-def ascontiguousarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
-    return _asarray(a, dtype, 1)
+def _contiguous(name: str, flag: str) -> None:
+    """What gives the array itself, if it lies in memory in that order, or else a copy."""
+
+    @numpy_function(name)
+    def as_contiguous(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
+        a = _asarray(a, dtype, 1)
+        return a if getattr(getattr(innermost(a), "flags", None), flag, True) else copied(a)
 
 
-@numpy_function("asfortranarray")
-def asfortranarray(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
-    return _asarray(a, dtype, 1)
+_contiguous("ascontiguousarray", "c_contiguous")
+_contiguous("asfortranarray", "f_contiguous")
 
 
 @numpy_function("copy")
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
-    return as_array(a)
+    return copied(as_array(a))
 
 
 @numpy_function("astype")
@@ -108,7 +118,8 @@ def astype(
 ) -> Any:  # fmt: skip
     if not np.can_cast(spec_of(x).dtype, dtype, casting):
         raise TypeError(f"Cannot cast array data from {spec_of(x).dtype} to {np.dtype(dtype)} by the rule {casting!r}")
-    return convert(x, dtype)
+    converted = convert(x, dtype)
+    return copied(x) if copy and converted is x else converted
 
 
 # -- filled with one value ----------------------------------------------------------------------------
@@ -116,7 +127,7 @@ def astype(
 def full(
     shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None
 ) -> Any:
-    return declare.broadcast_to(_asarray(fill_value, dtype), shape=as_shape(shape))
+    return copied(declare.broadcast_to(_asarray(fill_value, dtype), shape=as_shape(shape)))
 
 
 @numpy_function("full_like")
@@ -128,7 +139,7 @@ def full_like(
     shape, dtype = (spec.shape if shape is None else as_shape(shape)), (spec.dtype if dtype is None else dtype)
     if is_traced([fill_value]):
         return full(shape, fill_value, dtype)
-    return home(a).function("full")(shape, fill_value, dtype)
+    return fresh(home(a).function("full")(shape, fill_value, dtype))
 
 
 def _filled_like(name: str) -> None:
@@ -138,7 +149,7 @@ def _filled_like(name: str) -> None:
     ) -> Any:
         spec = spec_of(as_array(a))
         make = home(a).function(name)
-        return make(spec.shape if shape is None else as_shape(shape), spec.dtype if dtype is None else dtype)
+        return fresh(make(spec.shape if shape is None else as_shape(shape), spec.dtype if dtype is None else dtype))
 
 
 for _name in ("zeros", "ones", "empty"):
@@ -221,7 +232,8 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
     if sparse:
         return tuple(flat)
     shape = np.broadcast_shapes(*(spec_of(x).shape for x in flat))
-    return tuple(declare.broadcast_to(x, shape=shape) for x in flat)
+    dense = (declare.broadcast_to(x, shape=shape) for x in flat)
+    return tuple(map(copied, dense)) if copy else tuple(dense)
 
 
 # -- what an array is ---------------------------------------------------------------------------------

@@ -17,6 +17,8 @@ import numpy as np
 from ..backend import backend_of, current, owner_of_type
 from ..backend.interface import Backend
 from ..core.box import Box, innermost
+from ..core.pytree import tree_map
+from ..core.untraced import fresh, settled
 from ..errors import UnsupportedError
 
 #: What a function of NumPy does when it meets a traced array.
@@ -35,6 +37,7 @@ def numpy_function(
     """
 
     def decorate(traced: Callable[..., Any]) -> Callable[..., Any]:
+        traced = _taking_out(name, traced)
         ours = functools.partial(_plain, name, traced) if on_plain is None else on_plain
 
         def function(*args: Any, **kwargs: Any) -> Any:
@@ -75,6 +78,31 @@ def handler_of(function: Any) -> Callable[..., Any] | None:
         _import_more(function.__module__)
         found = handlers.get(function)
     return found
+
+
+def _taking_out(name: str, traced: Callable[..., Any]) -> Callable[..., Any]:
+    """``traced``, with ``out=`` if NumPy's function has that: the result is written into it."""
+    code = traced.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if "out" not in names:
+        return traced
+    place = names.index("out")
+
+    @functools.wraps(traced)
+    def function(*args: Any, **kwargs: Any) -> Any:
+        out = kwargs.pop("out", None)
+        if len(args) > place and place < code.co_argcount:
+            out, args = args[place], (*args[:place], None, *args[place + 1 :])
+        result = traced(*args, **kwargs)
+        if out is None:
+            return result
+        from .writing import write_all
+
+        (out,) = out if type(out) is tuple else (out,)
+        write_all(out, result, name)
+        return out
+
+    return function
 
 
 def in_full(name: str) -> str:
@@ -121,7 +149,15 @@ def _plain(name: str, traced: Callable[..., Any], *args: Any, **kwargs: Any) -> 
         function = backend.function(name)
     except AttributeError:
         function = traced  # what this backend lacks can be written with primitives that it has
-    return function(*args, **kwargs)
+    result = function(*args, **kwargs)
+    return fresh(result) if name in _MAKERS else result
+
+
+#: What gives an array that nobody else has yet. Inside a differentiated function it takes traced writes.
+_MAKERS = frozenset(
+    "zeros ones empty full zeros_like ones_like empty_like full_like array copy arange linspace logspace geomspace eye "
+    "identity tri fromfunction astype".split()
+)
 
 
 def find(prefix: str, module: Any, name: str) -> Any:
@@ -145,12 +181,21 @@ def _pass_on(name: str, theirs: Any) -> Any:
 
     def function(*args: Any, **kwargs: Any) -> Any:
         if is_traced(args) or is_traced(kwargs.values()):
-            raise unsupported(name)
-        return plain_backend(name, (*args, *kwargs.values())).function(name)(*args, **kwargs)
+            args, kwargs = constants(name, args, kwargs)
+        result = plain_backend(name, (*args, *kwargs.values())).function(name)(*args, **kwargs)
+        return fresh(result) if name in _MAKERS else result
 
     function.__name__ = function.__qualname__ = name.rpartition(".")[2]
     function.__doc__ = getattr(theirs, "__doc__", None)
     return function
+
+
+def constants(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a function that has no derivative, if all of them are constants after all; else an error."""
+    args, kwargs = tree_map(settled, (args, kwargs))
+    if is_traced(args) or is_traced(kwargs.values()):
+        raise unsupported(name)
+    return args, kwargs
 
 
 def unsupported(name: str) -> UnsupportedError:

@@ -14,10 +14,11 @@ from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
 from ..ops.index import ARRAY, Arrays, getitem, scatter_add
-from .creation import as_array, as_arrays, convert, dtype_or_number, home
+from .creation import as_array, as_arrays, convert, copied, dtype_or_number, home
 from .elementwise import no_options
 from .frontend import numpy_function
 from .shapes import ravel
+from .writing import along_axis
 
 
 def _axis_of(a: Any, axis: Any) -> tuple[Any, int]:
@@ -52,19 +53,13 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     a, axis = _axis_of(a, axis)
     if not isinstance(indices, int):
         indices = _constant(indices, a)
-    return getitem(a, (slice(None),) * axis + (_in_range(indices, spec_of(a).shape[axis], mode),))
+    return copied(getitem(a, (slice(None),) * axis + (_in_range(indices, spec_of(a).shape[axis], mode),)))
 
 
 @numpy_function("take_along_axis")
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     arr, axis = _axis_of(arr, axis)
-    ndim = len(spec_of(arr).shape)
-    if indices.ndim != ndim:
-        raise ValueError("`indices` and `arr` must have the same number of dimensions")
-    asarray = home(arr).asarray
-    index = [asarray(np.arange(n).reshape((n,) + (1,) * (ndim - i - 1))) for i, n in enumerate(spec_of(arr).shape)]
-    index[axis] = indices
-    return getitem(arr, tuple(index))
+    return getitem(arr, along_axis(arr, indices, axis))
 
 
 @numpy_function("choose")

@@ -15,7 +15,7 @@ from ..core.primitive import Elementwise, Unary
 from ..core.tape import unary_recorder
 from ..errors import UnsupportedError
 from ..ops import declare
-from .frontend import functions, plain_backend, unsupported
+from .frontend import constants, functions, plain_backend
 
 #: The primitive (or function of primitives) that a NumPy ufunc is.
 ufuncs: dict[np.ufunc, Callable[..., Any]] = {}
@@ -36,8 +36,15 @@ def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[st
     """The less common ways to call a ufunc on traced arrays."""
     known = ufuncs.get(ufunc) or _scipys(ufunc)
     if known is None:
-        raise unsupported(ufunc.__name__)
+        inputs, kwargs = constants(ufunc.__name__, inputs, kwargs)
+        return getattr(ufunc, method)(*inputs, **kwargs)
     options = {k: v for k, v in kwargs.items() if not _is_default(k, v)}
+    if method == "at":
+        from .writing import at
+
+        return at(ufunc, known, *inputs)
+    if "out" in options:
+        return _into(ufunc, method, inputs, options)
     if method == "__call__":
         dtype = options.pop("dtype", None)
         if not options:
@@ -50,17 +57,32 @@ def apply(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[st
         from .ufunc_methods import METHODS  # not before a program uses one
 
         return METHODS[method](ufunc, known, *inputs, **options)
-    if "out" in options:
-        raise UnsupportedError(
-            f"{ufunc.__name__} can't write what is traced into an array: write a = a + x instead of a += x, and leave "
-            "out= away"
-        )
     what = f"{ufunc.__name__}.{method}" if method != "__call__" else ufunc.__name__
     raise UnsupportedError(
         f"{what} on a traced array isn't supported"
         + (f" with {', '.join(options)}" if options else "")
-        + "; write it with gpuad.numpy functions that return new arrays"
+        + ("; its other entries would be undefined: say with out= what they are" if "where" in options else "")
     )
+
+
+def _into(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """The result written into the arrays given as ``out``; with ``where``, that much of it."""
+    from .writing import write_all, write_where
+
+    outs = options.pop("out")
+    outs = outs if type(outs) is tuple else (outs,)
+    where, casting = options.pop("where", True), options.pop("casting", "same_kind")
+    if where is not True and method == "__call__":
+        return write_where(ufunc.__name__, ufuncs[ufunc], inputs, where, *outs)
+    if where is not True:
+        options["where"] = where
+    results = apply(ufunc, method, inputs, options)
+    given = []
+    for out, result in zip(outs, results if len(outs) > 1 else (results,), strict=True):
+        if out is not None:
+            write_all(out, result, ufunc.__name__, casting)
+        given.append(result if out is None else out)
+    return tuple(given) if len(given) > 1 else given[0]
 
 
 def _scipys(ufunc: np.ufunc) -> Callable[..., Any] | None:

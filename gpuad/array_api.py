@@ -11,15 +11,13 @@ from typing import Any, NoReturn
 
 from .core.box import Box, innermost
 from .errors import UnsupportedError
-
-#: The editions whose names and signatures ``gpuad.numpy`` has.
-VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
+from .numpy.standard import EDITIONS
 
 
 def _namespace(self: Box, /, *, api_version: str | None = None) -> ModuleType:
-    if api_version is not None and api_version not in VERSIONS:
+    if api_version is not None and api_version not in EDITIONS:
         raise ValueError(
-            f"the array API standard of {api_version!r} isn't known; the editions are {', '.join(VERSIONS)}"
+            f"the array API standard of {api_version!r} isn't known; the editions are {', '.join(EDITIONS)}"
         )
     return importlib.import_module("gpuad.numpy")
 

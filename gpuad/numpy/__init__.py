@@ -16,6 +16,8 @@ from . import linalg as linalg
 from . import random as random
 from .frontend import find as _find
 from .frontend import functions as _functions
+from .standard import __array_api_version__ as __array_api_version__
+from .standard import __array_namespace_info__ as __array_namespace_info__
 
 
 def __getattr__(name: str) -> Any:

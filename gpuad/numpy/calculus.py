@@ -14,7 +14,7 @@ from ..ops.declare import broadcast_to
 from ..ops.index import getitem
 from .creation import as_array, as_arrays, convert, home
 from .frontend import functions, numpy_function
-from .reductions import NO
+from .reductions import NO, is_given
 
 
 def _part(axis: int, ndim: int, start: int | None, stop: int | None) -> tuple[slice, ...]:
@@ -27,13 +27,19 @@ def _along(x: Any, axis: int, ndim: int) -> Any:
 
 
 # -- differences ----------------------------------------------------------------------------------
-@numpy_function("diff")
+def _plain_diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = NO, append: Any = NO) -> Any:
+    # None for no end is the array API standard's; NumPy doesn't know it.
+    ends = {name: v for name, v in (("prepend", prepend), ("append", append)) if is_given(v)}
+    return home(a, *ends.values()).function("diff")(a, n, axis, **ends)
+
+
+@numpy_function("diff", on_plain=_plain_diff)
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = NO, append: Any = NO) -> Any:
     if n < 0:
         raise ValueError(f"diff: order must be non-negative but got {n!r}")
     if n == 0:
         return a
-    a, *ends = as_arrays(v for v in (a, prepend, append) if v is not NO)
+    a, *ends = as_arrays(v for v in (a, prepend, append) if is_given(v))
     lengths = spec_of(a).shape
     if not lengths:
         raise ValueError("diff requires input that is at least one dimensional")
@@ -41,7 +47,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = NO, append: Any = NO
     if ends:
         edge = tuple(1 if i == axis else m for i, m in enumerate(lengths))
         parts = [v if spec_of(v).shape else broadcast_to(v, shape=edge) for v in ends]
-        parts.insert(0 if prepend is NO else 1, a)
+        parts.insert(1 if is_given(prepend) else 0, a)
         a = functions["concatenate"](parts, axis=axis)
     later, earlier = _part(axis, len(lengths), 1, None), _part(axis, len(lengths), None, -1)
     for _ in range(n):

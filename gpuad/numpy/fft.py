@@ -7,14 +7,13 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.box import spec_of
 from ..ops import fft as f
 from ..ops import shape as s_
 from ..ops.elementwise import conjugate
-from .creation import as_array, home
+from .creation import as_array, convert, home
 from .elementwise import no_options
 from .frontend import numpy_function
 
@@ -166,17 +165,13 @@ def ifftshift(x: Any, axes: Any = None) -> Any:
     return _shift(x, axes, lambda n: -(n // 2))
 
 
-@numpy_function("fft.fftfreq")
-def fftfreq(n: int, d: Any = 1.0, device: Any = None) -> Any:
-    """As :func:`numpy.fft.fftfreq`; the spacing ``d`` may be traced."""
-    return _frequencies(np.fft.fftfreq, n, d)
+def _frequencies(name: str) -> Callable[..., Any]:
+    def frequencies(n: int, d: Any = 1.0, dtype: Any = None, device: Any = None) -> Any:
+        found = home(d).function(f"fft.{name}")(n) / d
+        return found if dtype is None else convert(found, dtype)
+
+    frequencies.__doc__ = f"As :func:`numpy.fft.{name}`; the spacing ``d`` may be traced."
+    return numpy_function(f"fft.{name}", on_plain=frequencies)(frequencies)
 
 
-@numpy_function("fft.rfftfreq")
-def rfftfreq(n: int, d: Any = 1.0, device: Any = None) -> Any:
-    """As :func:`numpy.fft.rfftfreq`; the spacing ``d`` may be traced."""
-    return _frequencies(np.fft.rfftfreq, n, d)
-
-
-def _frequencies(function: Callable[..., Any], n: int, d: Any) -> Any:
-    return home(d).asarray(function(n)) / d
+fftfreq, rfftfreq = _frequencies("fftfreq"), _frequencies("rfftfreq")

@@ -70,7 +70,7 @@ def _one_axis(a: Any, axis: Any) -> tuple[Any, int, int]:
     return a, axis, spec_of(a).shape[axis]
 
 
-def _define(name: str, transform: Any) -> None:
+def _define(name: str, transform: Any) -> tuple[Callable[..., Any], ...]:
     @numpy_function(f"fft.{name}")
     def one_dimensional(a: Any, n: Any = None, axis: int = -1, norm: Any = None, out: Any = None) -> Any:
         no_options(name, out=out)
@@ -87,11 +87,11 @@ def _define(name: str, transform: Any) -> None:
     def two_dimensional(a: Any, s: Any = None, axes: Any = (-2, -1), norm: Any = None, out: Any = None) -> Any:
         return n_dimensional(a, s, axes, norm, out)
 
-    globals().update({name: one_dimensional, f"{name}n": n_dimensional, f"{name}2": two_dimensional})
+    return one_dimensional, n_dimensional, two_dimensional
 
 
-_define("fft", f.fftn)
-_define("ifft", f.ifftn)
+fft, fftn, fft2 = _define("fft", f.fftn)
+ifft, ifftn, ifft2 = _define("ifft", f.ifftn)
 
 
 @numpy_function("fft.rfft")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = ("fft", "integrate", "special")
+_MODULES = ("fft", "ndimage", "signal", "integrate", "special")
 
 
 def __getattr__(name: str) -> Any:

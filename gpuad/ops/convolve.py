@@ -1,0 +1,100 @@
+"""Convolutions in any number of dimensions, and filters that run along an axis."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..core.primitive import Primitive
+from .declare import fit, operation
+from .index import getitem
+from .shape import flip, pad, stack
+
+Axes = tuple[int, ...]
+
+
+# -- of two arrays ----------------------------------------------------------------------------------------
+def _convolve(xp: Any, x: Any, y: Any, *, mode: str, method: str, axes: Axes) -> Any:
+    signal = xp.scipy.signal
+    if method in ("fft", "oa"):
+        return (signal.fftconvolve if method == "fft" else signal.oaconvolve)(x, y, mode, axes=axes)
+    return signal.convolve(x, y, mode, method)
+
+
+def _convolve_vjp_x(g: Any, ans: Any, x: Any, y: Any, *, mode: str, method: str, axes: Axes) -> Any:
+    other = "valid" if mode == "full" else "full"
+    return convolve(g, flip(y, axes=axes), mode=other, method=method, axes=axes)
+
+
+def _convolve_vjp_y(g: Any, ans: Any, x: Any, y: Any, *, mode: str, method: str, axes: Axes) -> Any:
+    x = flip(x, axes=axes)
+    x, g = (g, x) if mode == "full" else (x, g)
+    return convolve(x, g, mode="valid", method=method, axes=axes)
+
+
+#: Along ``axes``, counted from the front, broadcast along the others. ``mode`` is ``"full"``, or ``"valid"``, where
+#: no axis of ``y`` is longer than that of ``x``; ``method`` is SciPy's, or ``"oa"`` for its ``oaconvolve``.
+convolve: Primitive = operation(
+    "scipy.signal.convolve", _convolve, _convolve_vjp_x, _convolve_vjp_y, linear=True, finish=fit
+)
+
+
+# -- of two stacks of arrays ------------------------------------------------------------------------------
+def _sliding_products(xp: Any, k: Any, x: Any) -> Any:
+    p, (q, d) = k.shape[0], x.shape[:2]
+    window = k.shape[2:]
+    places = tuple(n - m + 1 for n, m in zip(x.shape[2:], window, strict=True))
+    # as in (D, *window, Q, *places), of which the copy is made that the product needs
+    batch, feature, *inner = x.strides
+    shape, strides = (d, *window, q, *places), (feature, *inner, batch, *inner)
+    windows = xp.lib.stride_tricks.as_strided(x, shape, strides).reshape(d * math.prod(window), -1)
+    return xp.matmul(k.reshape(p, -1), windows).reshape(p, q, *places)
+
+
+def _swap(x: Any) -> Any:
+    return x.swapaxes(0, 1)
+
+
+def _sliding_products_vjp_x(g: Any, ans: Any, k: Any, x: Any) -> Any:
+    around = ((0, 0), (0, 0), *((m - 1, m - 1) for m in k.shape[2:]))
+    flipped = flip(k, axes=tuple(range(2, len(k.shape))))
+    return _swap(sliding_products(_swap(flipped), _swap(pad(g, widths=around, constant_values=0.0))))
+
+
+#: Every ``k[p, :, …]`` laid on every ``x[q, :, …]`` wherever it fits inside, multiplied and summed: of shape
+#: ``(P, Q, *places)``. What undoes either argument is the same with other arguments.
+sliding_products: Primitive = operation(
+    "sliding_products",
+    _sliding_products,
+    lambda g, ans, k, x: sliding_products(g, _swap(x)),
+    _sliding_products_vjp_x,
+    linear=True,
+    finish=fit,
+)
+
+
+# -- recursive filters ------------------------------------------------------------------------------------
+def _along(x: Any, axis: int, part: slice) -> Any:
+    return getitem(x, (slice(None),) * axis + (part,))
+
+
+def _undo_recursive(g: Any, a: Any, axis: int) -> Any:
+    return flip(recursive_filter(a, flip(g, axes=(axis,)), axis=axis), axes=(axis,))
+
+
+def _recursive_vjp_a(g: Any, ans: Any, a: Any, u: Any, *, axis: int) -> Any:
+    h, n = _undo_recursive(g, a, axis), u.shape[axis]
+    lags = [
+        (_along(h, axis, slice(k, None)) * _along(ans, axis, slice(max(n - k, 0)))).sum() for k in range(a.shape[0])
+    ]
+    return -stack(*lags, axis=0)
+
+
+#: ``y`` for which ``Σ a[k] y[n - k] = u[n]`` along ``axis``.
+recursive_filter: Primitive = operation(
+    "recursive_filter",
+    lambda xp, a, u, *, axis: xp.scipy.signal.lfilter(xp.ones(1, a.dtype), a, u, axis=axis),
+    _recursive_vjp_a,
+    lambda g, ans, a, u, *, axis: _undo_recursive(g, a, axis),
+    finish=fit,
+)

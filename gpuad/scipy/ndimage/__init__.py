@@ -1,0 +1,19 @@
+"""``scipy.ndimage``, differentiable as far as it is; the rest works on plain arrays unchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...numpy.frontend import find
+from . import filters  # noqa: F401 - these fill the table of functions
+
+
+def __getattr__(name: str) -> Any:
+    found = globals()[name] = find("scipy.ndimage.", "scipy.ndimage", name)
+    return found
+
+
+def __dir__() -> list[str]:
+    import scipy.ndimage
+
+    return list(scipy.ndimage.__all__)

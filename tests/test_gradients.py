@@ -322,16 +322,15 @@ def test_a_derivative_is_never_lost_in_silence():
         grad(lambda x: math.sin(x))(1.0)
     with pytest.raises(UnsupportedError, match="plain NumPy array"):
         grad(lambda x: np.sum(np.asarray(x)))(X)
-    with pytest.raises(UnsupportedError, match="assignment"):
-        grad(lambda x: x.__setitem__(0, 1.0))(X)
 
     def write_into_plain(x):
         out = np.zeros(3)
         out[0] = x[0]
         return np.sum(out)
 
-    with pytest.raises(ValueError, match="setting an array element"):  # NumPy's words, for now
+    with pytest.raises(ValueError, match="setting an array element") as error:  # NumPy's words, caused by ours
         grad(write_into_plain)(X)
+    assert "gpuad.numpy.zeros" in str(error.value.__cause__)
 
 
 def test_a_traced_array_kept_outside_says_so():
@@ -342,8 +341,6 @@ def test_a_traced_array_kept_outside_says_so():
 
 
 def test_unsupported_functions_are_named_with_their_neighbours():
-    with pytest.raises(UnsupportedError, match=r"tanhh|histogram"):
-        grad(lambda x: np.histogram(x)[0].sum())(X)
     with pytest.raises(UnsupportedError, match="gcd"):
         grad(lambda x: np.gcd(x, x))(X)
 

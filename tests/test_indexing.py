@@ -198,15 +198,6 @@ def test_traced_indices_are_refused(index):
         grad(lambda x: gnp.sum(x[index(x)]))(np.zeros(3))
 
 
-def test_assignment_is_refused():
-    def f(x):
-        x[0] = 1.0
-        return x[0]
-
-    with pytest.raises(UnsupportedError, match="assignment"):
-        grad(f)(np.zeros(3))
-
-
 # -- lists of traced arrays, and creation -----------------------------------------------------------
 def test_array_of_traced_numbers():
     def f(x, y):
@@ -258,7 +249,8 @@ def test_astype():
         assert type(x.astype(bool)) is np.ndarray
         assert gnp.astype(x, "float64").dtype == np.float64
         assert np.astype(x, "float64").dtype == np.float64
-        assert x.astype("float32") is x
+        assert x.astype("float32") is not x  # a copy, which may be written into
+        assert gnp.astype(x, "float32", copy=False) is x
         return gnp.sum(x.astype("float64") ** 2.0)
 
     g = grad(f)(np.arange(3, dtype="float32"))
@@ -275,17 +267,19 @@ def test_full_with_a_traced_value():
 
 
 @pytest.mark.parametrize("name", ["zeros_like", "ones_like", "empty_like"])
-def test_arrays_like_a_traced_one_are_plain(name, backend):
+def test_arrays_like_a_traced_one_take_traced_writes(name, backend):
     def f(x):
         for namespace in (np, gnp):
             made = getattr(namespace, name)(x)
-            assert backend.owns(type(made))
             assert (made.shape, made.dtype) == (x.shape, x.dtype)
+            made[:] = x
+            x = made
         made = getattr(gnp, name)(x, dtype="int32", shape=2)
         assert (made.shape, made.dtype) == ((2,), np.int32)
+        assert backend.owns(type(made))
         return (x * x)[0]
 
-    grad(f)(backend.asarray(np.ones(3, "float32")))
+    assert backend.to_numpy(grad(f)(backend.asarray(np.ones(3, "float32")))).tolist() == [2.0, 0.0, 0.0]
 
 
 def test_new_arrays_follow_the_switch(backend):
@@ -469,8 +463,6 @@ def test_bad_input(f, error):
         lambda n, x: n.pad(x, 1, mode="linear_ramp"),
         lambda n, x: n.pad(x, 1, mode="reflect", reflect_type="odd"),
         lambda n, x: n.pad(x, 1, constant_values=x[0, 0]),
-        lambda n, x: n.fill_diagonal(x, 1.0),
-        lambda n, x: n.put_along_axis(x, np.zeros((2, 1), int), 1.0, 1),
     ],
 )
 def test_unsupported(f):

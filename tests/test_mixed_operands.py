@@ -188,11 +188,11 @@ def test_writing_a_traced_array_says_what_to_write_instead():
         a[0] = x[0]
         return np.sum(a)
 
-    with pytest.raises(gpuad.errors.UnsupportedError, match=r"a = a \+ x instead of a \+= x"):
+    with pytest.raises(gpuad.errors.UnsupportedError, match="gpuad.numpy"):
         grad(add_in_place)(X)
     with pytest.raises(ValueError) as error:  # NumPy's, of an error of ours
         grad(write_entry)(X)
-    assert "stack" in str(error.value.__cause__)
+    assert "gpuad.numpy.zeros" in str(error.value.__cause__)
     with pytest.raises(gpuad.errors.UnsupportedError, match="stack"):
         grad(lambda x: np.sum(np.array([x[0], x[1]])))(X)
 

@@ -186,12 +186,6 @@ def test_median_of_nan_is_nan():
     np.testing.assert_array_equal(vjp(lambda x: np.median(x, axis=1), x)[0], [np.nan, 2])
 
 
-def test_sorting_in_place_is_refused():
-    for method in ("sort", "partition"):
-        with pytest.raises(UnsupportedError, match="in place"):
-            grad(lambda x, m=method: getattr(x, m)(0))(np.ones(3))
-
-
 def test_large_constants_are_plain_arrays():
     seen = []
 
@@ -208,7 +202,7 @@ def test_large_constants_are_plain_arrays():
     ("f", "error", "says"),
     [
         (lambda x: np.sum(x, dtype=int), UnsupportedError, "dtype=int64"),
-        (lambda x: np.sum(x, out=np.zeros(())), UnsupportedError, "out="),
+        (lambda x: np.sum(x, out=np.zeros(())), UnsupportedError, "plain array"),
         (lambda x: np.sum(x, axis=2), IndexError, "axis 2 is out of bounds"),
         (lambda x: np.max(x, axis=(0, 0)), ValueError, "repeated axis"),
         (lambda x: np.max(x, where=MASK), ValueError, "initial"),

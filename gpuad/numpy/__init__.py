@@ -11,7 +11,7 @@ from typing import Any
 import numpy as _np
 
 # These fill the table of functions.
-from . import contractions, creation, elementwise, indexing, reductions, shapes, sorting  # noqa: F401
+from . import contractions, creation, elementwise, indexing, reductions, shapes, sorting, vectorize  # noqa: F401
 from . import linalg as linalg
 from . import random as random
 from .frontend import find as _find
@@ -21,8 +21,8 @@ from .standard import __array_namespace_info__ as __array_namespace_info__
 
 
 def __getattr__(name: str) -> Any:
-    if name == "fft":  # imported when it is used: a program without Fourier transforms starts faster
-        return _import_module(f"{__name__}.fft")
+    if name in ("fft", "lib"):  # imported when it is used: a program without Fourier transforms starts faster
+        return _import_module(f"{__name__}.{name}")
     found = globals()[name] = _find("", _np, name)
     return found
 

@@ -62,7 +62,8 @@ def numpy_function(
 _LATER = {
     "numpy.fft": ("fft",),
     "numpy.linalg": ("decompositions",),
-    "numpy": ("calculus", "polynomials", "quantiles", "statistics"),
+    "numpy": ("calculus", "mapping", "polynomials", "quantiles", "statistics"),
+    "numpy.lib.stride_tricks": ("lib.stride_tricks",),
 }
 
 

@@ -156,6 +156,8 @@ def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
         plain = np.array(x, dtype)
         plain.flags.writeable = False  # what is written into it wouldn't be seen here
         return plain
+    if dtype is not None and np.dtype(dtype).kind in "biu":
+        return np.asarray(innermost(x)).astype(dtype)  # whole numbers are constant, but for jumps
     raise UnsupportedError(
         "a traced array can't become a plain NumPy array: its derivative would be lost in silence. To make an array of "
         "traced numbers, write gpuad.numpy.array([a, b]) or numpy.stack([a, b]) instead of numpy.array([a, b]), and "
@@ -214,6 +216,7 @@ _ATTRIBUTES: dict[str, Callable[[Box], Any]] = {
     "mT": lambda x: functions["matrix_transpose"](x),
     "real": lambda x: functions["real"](x),
     "imag": lambda x: functions["imag"](x),
+    "_value": lambda x: x.level.constant(x) if x.level.stale else x.value,  # autograd's name
     "flat": lambda x: flat(x),
 }
 _SETTERS: dict[str, Callable[[Box, Any], None]] = {

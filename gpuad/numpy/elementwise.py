@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import Box, spec_of
+from ..backend import backend_of
+from ..core.box import Box, innermost, spec_of
 from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
@@ -44,13 +45,30 @@ defined |= {alias: defined[name] for alias, name in _ALIASES.items()}
 functions.update(defined)
 
 
-@numpy_function("where")
-def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+def _plain_where(condition: Any, *args: Any, **named: Any) -> Any:
+    # autograd takes x and y by keyword, too, which NumPy doesn't.
+    args += tuple(named.pop(name) for name in ("x", "y") if name in named)
+    return plain_backend("where", (condition, *args)).function("where")(condition, *args, **named)
+
+
+@numpy_function("where", on_plain=_plain_where)
+def where(condition: Any, x: Any = None, y: Any = None) -> Any:
     if x is None and y is None:
         return functions["nonzero"](condition)
     if x is None or y is None:
         raise ValueError("where: give both x and y, or neither")
     return e.where(condition, x, y)
+
+
+@numpy_function("real_if_close")
+def real_if_close(a: Any, tol: float = 100) -> Any:
+    if spec_of(a).dtype.kind != "c":
+        return a
+    # Which of the two it is depends on the values, as in NumPy.
+    plain = innermost(a)
+    backend = backend_of((plain,))
+    close = backend.function("real_if_close")(plain, tol).dtype.kind != "c"
+    return functions["real"](a) if close else a
 
 
 @numpy_function("clip")

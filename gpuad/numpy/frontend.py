@@ -62,7 +62,7 @@ def numpy_function(
 _LATER = {
     "numpy.fft": ("fft",),
     "numpy.linalg": ("decompositions",),
-    "numpy": ("calculus", "mapping", "polynomials", "quantiles", "statistics"),
+    "numpy": ("assembling", "calculus", "mapping", "polynomials", "quantiles", "statistics"),
     "numpy.lib.stride_tricks": ("lib.stride_tricks",),
 }
 

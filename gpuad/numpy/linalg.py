@@ -239,3 +239,8 @@ def trace(x: Any, /, *, offset: int = 0, dtype: Any = None) -> Any:
 @numpy_function("linalg.matrix_transpose")
 def matrix_transpose(x: Any, /) -> Any:
     return functions["swapaxes"](x, -1, -2)
+
+
+# Two more that programs find under autograd's name of this module.
+functions["linalg.T"] = functions["matrix_transpose"]
+functions["linalg._dot"] = functools.partial(functions["einsum"], "...ij,...jk->...ik")

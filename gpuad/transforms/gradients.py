@@ -70,7 +70,7 @@ class Trace:
             return self._watch_leaf(arg, argnum, arg, 0)
         found = len(self.inputs)
         traced = tree_map(lambda leaf: self._watch_leaf(leaf, argnum, arg, found), arg)
-        if len(self.inputs) == found:
+        if len(self.inputs) == found and (arg is None or children(arg)):
             raise NotDifferentiableError(
                 f"{self.name}: argument {argnum} is {describe(arg)}, with no array in it to differentiate"
             )
@@ -394,6 +394,8 @@ def _seed(result: Any) -> Any:
         hint = "; with a second result, say has_aux=True" if isinstance(result, tuple) and len(result) == 2 else ""
         raise NotDifferentiableError(f"grad: the function must return a real scalar, got {describe(result)}{hint}")
     spec = spec_of(result)
+    if spec.dtype.kind == "b":
+        raise NotDifferentiableError("grad: the function must return a real scalar, got a truth value")
     if spec.size != 1:
         raise NotDifferentiableError(
             f"grad: the function must return a real scalar, got an array of shape {spec.shape}. "

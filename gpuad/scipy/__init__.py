@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = ("fft", "ndimage", "signal", "integrate", "special")
+_MODULES = ("fft", "integrate", "ndimage", "optimize", "signal", "special")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,204 @@
+"""How the solution of an equation moves with traced values, which the functions given to a solver read.
+
+SciPy's solvers are run with plain numbers. By the implicit function theorem their solution x0 of F(x, θ) = 0
+moves by dx = -(∂F/∂x)⁻¹ (∂F/∂θ) dθ (Griewank & Walther, Evaluating Derivatives, 2nd ed., ch. 15). F may read θ
+as an argument or from around it, so we don't ask for θ but let F lead to it: of the steps
+
+    x ← x - J⁻¹ (F(x) - F(x0)),    J = ∂F/∂x at x0, a constant,
+
+with traced operations, none changes the value of x, the first makes its first derivative right, and each
+further one the next higher derivative: the error is multiplied by 1 - J⁻¹ ∂F/∂x, which vanishes at θ.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from ...backend import numpy_backend, owner_of_type
+from ...core.box import Box
+from ...core.pytree import is_leaf, leaves, tree_map
+from ...core.untraced import settled
+from ...errors import UnsupportedError
+from ...numpy.frontend import functions, is_traced
+from ...transforms.forward import jvp
+from ...transforms.gradients import vjp
+from ...values import stop_gradient
+
+Function = Callable[..., Any]
+
+
+# -- what SciPy is given ------------------------------------------------------------------------------
+class Watched:
+    """Makes functions return plain numbers to SciPy, and remembers whether any was traced.
+
+    ``given`` are values that belong to the problem; ``watched.held(x)`` has them as plain ones.
+    """
+
+    def __init__(self, name: str, *given: Any) -> None:
+        self.name = name
+        self.traced = any(type(settled(leaf)) is Box for _, leaf in leaves(given))
+
+    def held(self, x: Any) -> Any:
+        for _, leaf in leaves(x):
+            self._check(leaf)
+        return stop_gradient(x)
+
+    def __call__(self, function: Function) -> Function:
+        @functools.wraps(function)
+        def plain(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            for _, leaf in leaves(result):
+                self.traced |= type(settled(leaf)) is Box
+                self._check(leaf)
+            return stop_gradient(result)
+
+        return plain
+
+    def _check(self, leaf: Any) -> None:
+        backend = owner_of_type(type(leaf))
+        if backend is not None and backend is not numpy_backend and not isinstance(leaf, np.generic):
+            raise UnsupportedError(
+                f"{self.name}: SciPy's solvers run on the host, and this is an array of the {backend.name} backend, "
+                "which CuPy has no such function for. Pass gpuad.to_numpy(x), or write the iteration with arrays"
+            )
+
+
+class Unknowns:
+    """The start of a solver, which may be a container of arrays where SciPy knows vectors alone."""
+
+    def __init__(self, x0: Any, watched: Watched) -> None:
+        x0 = watched.held(x0)
+        self.tree = x0 if _is_container(x0) else None
+        self.shapes = [np.shape(leaf) for _, leaf in leaves(x0)] if self.tree is not None else []
+        self.start = x0 if self.tree is None else self.vector(x0)
+
+    def vector(self, tree: Any) -> Any:
+        """What belongs to the unknowns, such as a gradient, in SciPy's form."""
+        if self.tree is None:
+            return tree
+        return functions["concatenate"]([vector(leaf) for _, leaf in leaves(tree)])
+
+    def restore(self, x: Any) -> Any:
+        """The unknowns in the form in which they were given."""
+        if self.tree is None:
+            return x
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
+        parts = iter([x[i - int(np.prod(s)) : i].reshape(s) for i, s in zip(ends.tolist(), self.shapes, strict=True)])
+        return tree_map(lambda _: next(parts), self.tree)
+
+
+def _is_container(x0: Any) -> bool:
+    if is_leaf(x0):
+        return False
+    if not isinstance(x0, (list, tuple)) or hasattr(x0, "_fields"):
+        return True
+    try:
+        np.asarray(x0, float)
+    except ValueError:  # of parts that don't go together to one array
+        return True
+    return False
+
+
+def vector(x: Any) -> Any:
+    """What a function returned, be it a list of traced numbers, as a vector."""
+    return (functions["asarray"](x) if is_traced([x]) else np.asarray(x)).reshape(-1)
+
+
+def scalar(x: Any) -> Any:
+    """What an objective returned as a number; SciPy takes arrays with one entry too."""
+    return x if np.shape(x) == () else vector(x).reshape(())
+
+
+def as_tuple(args: Any) -> tuple[Any, ...]:
+    return args if isinstance(args, tuple) else (args,)
+
+
+# -- derivatives --------------------------------------------------------------------------------------
+def jacobian(f: Function, x: Any) -> Any:
+    """The Jacobian of a function from vectors to vectors, by the rows or columns that are fewer."""
+    value, pullback = vjp(f, x)
+    rows, columns = len(value), len(x)
+    if rows <= columns:
+        return _stack([pullback(e)[0] for e in np.eye(rows, dtype=value.dtype)], (rows, columns), 0)
+    return _stack([jvp(f, (x,), (e,))[1] for e in np.eye(columns, dtype=x.dtype)], (rows, columns), 1)
+
+
+def _stack(parts: list[Any], shape: tuple[int, int], axis: int) -> Any:
+    return functions["stack"](parts, axis) if parts else np.zeros(shape)
+
+
+def slope(f: Function, x: Any) -> Any:
+    """The derivative of a function that works element by element."""
+    return jvp(f, (x,), (np.ones_like(x),))[1]
+
+
+# -- the implicit function ------------------------------------------------------------------------------
+def follow(f: Function, x0: Any, name: str, *, converged: bool, elementwise: bool = False) -> Any:
+    """The root ``x0`` of ``f``, a plain vector, as the function that it is of traced values that ``f`` reads.
+
+    ``converged`` is what the solver says; if it doesn't, ``x0`` must be close to a root nevertheless.
+    """
+    value = f(x0)
+    order = _levels(value)
+    if not order:
+        return x0
+    at_start = stop_gradient(value)
+    matrix = stop_gradient(slope(f, x0) if elementwise else jacobian(f, x0))
+    if np.shape(matrix) == (0, 0):
+        return x0
+    if not (elementwise or matrix.shape[0] == matrix.shape[1]):
+        raise UnsupportedError(f"{name}: {matrix.shape[0]} equations for {matrix.shape[1]} unknowns have no derivative")
+    regular = np.all(matrix != 0) if elementwise else np.linalg.cond(matrix) < 1e14
+    if not (regular and np.all(np.isfinite(matrix))):
+        raise UnsupportedError(
+            f"{name}: the solution has no derivative, for it isn't determined by its equations: their Jacobian (of a "
+            "minimum, the Hessian) is singular there. gpuad.stop_gradient(...) of what the functions read makes it a "
+            "constant"
+        )
+
+    def correction(residual: Any) -> Any:
+        return residual / matrix if elementwise else functions["linalg.solve"](matrix, residual)
+
+    if not converged and np.max(np.abs(correction(at_start))) > 1e-3 * (1.0 + np.max(np.abs(x0))):
+        raise UnsupportedError(
+            f"{name}: the solver didn't converge, and what it stopped at has no derivative. Look at the result with "
+            "gpuad.stop_gradient(...) of what the functions read"
+        )
+    x = x0
+    for _ in range(order):
+        x = x - correction(f(x) - at_start)
+    return x
+
+
+def _levels(x: Any) -> int:
+    """How many transformations trace ``x``, which is the highest order of a derivative that can be asked for."""
+    count = 0
+    while type(x) is Box:
+        count += x.level.depth >= 0
+        x = x.value
+    return count
+
+
+class TracedResult(OptimizeResult):  # type: ignore[misc]
+    """A result of SciPy's whose numbers are traced, or left out where they would be constants by mistake."""
+
+    def __missing__(self, key: str) -> Any:
+        raise KeyError(
+            f"{key!r} of a solution that is traced has no derivative in gpuad, and is left out; there are "
+            f"{', '.join(self)}"
+        )
+
+
+def traced_result(result: Any, **traced: Any) -> TracedResult:
+    """``result`` with ``traced`` entries, and of the others those that are counts, flags and words."""
+    kept = {k: v for k, v in result.items() if isinstance(v, (int, str)) or _whole(v)}
+    return TracedResult(kept | traced)
+
+
+def _whole(x: Any) -> bool:
+    return isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "biu"

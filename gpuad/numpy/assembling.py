@@ -26,7 +26,7 @@ class _Concatenator:
             return getattr(backend.xp, self.name)[key]
         axis, ndmin, trans1d = self.defaults
         if isinstance(parts[0], str):
-            directive, *parts = parts
+            directive, parts = parts[0], parts[1:]
             if directive in ("r", "c"):
                 raise NotImplementedError(f"{self.name}[{directive!r}, ...] makes a np.matrix, which isn't traced")
             given = tuple(map(int, directive.split(",")))

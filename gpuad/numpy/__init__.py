@@ -11,7 +11,17 @@ from typing import Any
 import numpy as _np
 
 # These fill the table of functions.
-from . import contractions, creation, elementwise, indexing, reductions, shapes, sorting, vectorize  # noqa: F401
+from . import (  # noqa: F401
+    contractions,
+    creation,
+    elementwise,
+    indexing,
+    padding,
+    reductions,
+    shapes,
+    sorting,
+    vectorize,
+)
 from . import linalg as linalg
 from . import random as random
 from .frontend import find as _find
@@ -19,9 +29,11 @@ from .frontend import functions as _functions
 from .standard import __array_api_version__ as __array_api_version__
 from .standard import __array_namespace_info__ as __array_namespace_info__
 
+_MODULES = frozenset("fft lib numpy_boxes numpy_vjps numpy_vspaces numpy_wrapper".split())
+
 
 def __getattr__(name: str) -> Any:
-    if name in ("fft", "lib"):  # imported when it is used: a program without Fourier transforms starts faster
+    if name in _MODULES:  # imported when it is used: a program without Fourier transforms starts faster
         return _import_module(f"{__name__}.{name}")
     found = globals()[name] = _find("", _np, name)
     return found

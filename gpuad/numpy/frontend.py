@@ -23,8 +23,20 @@ from ..errors import UnsupportedError
 
 #: What a function of NumPy does when it meets a traced array.
 handlers: dict[Any, Callable[..., Any]] = {}
+
+
+class _Functions(dict[str, Callable[..., Any]]):
+    """What few programs need is found when it is asked for."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        _import_more("numpy")
+        if name not in self:
+            raise KeyError(name)
+        return self[name]
+
+
 #: The functions of gpuad's namespaces, by NumPy's dotted name or SciPy's: ``"linalg.inv"``, ``"scipy.linalg.expm"``.
-functions: dict[str, Callable[..., Any]] = {}
+functions = _Functions()
 
 
 def numpy_function(

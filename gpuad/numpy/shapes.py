@@ -12,13 +12,12 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..core.box import innermost, spec_of
-from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import shape as s
 from ..ops.index import getitem
 from .creation import as_array, as_arrays, as_shape, convert, home
 from .elementwise import no_options
-from .frontend import is_traced, numpy_function
+from .frontend import numpy_function
 
 
 def shape_of(x: Any) -> tuple[int, ...]:
@@ -407,32 +406,7 @@ def resize(a: Any, new_shape: Any) -> Any:
     return s.reshape(getitem(tile(a, times) if times > 1 else a, slice(0, want)), shape=shape, order="C")
 
 
-# -- padding, inserting, deleting ---------------------------------------------------------------------
-@numpy_function("pad")
-def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
-    array = as_array(array)
-    shape = shape_of(array)
-    if isinstance(pad_width, dict):
-        by_axis = {normalize_axis_index(axis, len(shape)): width for axis, width in pad_width.items()}
-        pad_width = [np.broadcast_to(by_axis.get(i, 0), 2) for i in range(len(shape))]
-    widths = tuple((int(i), int(j)) for i, j in np.broadcast_to(pad_width, (len(shape), 2)))
-    if mode == "constant":
-        values = kwargs.get("constant_values", 0)
-        if is_traced([values]):
-            raise UnsupportedError("pad: constant_values can't be traced; use concatenate")
-        return s.pad(array, widths=widths, constant_values=values)
-    if mode not in ("edge", "reflect", "symmetric", "wrap") or kwargs.get("reflect_type", "even") != "even":
-        raise UnsupportedError(
-            f"pad on a traced array isn't supported with mode={mode!r} and {kwargs}; the modes are 'constant', 'edge', "
-            "'wrap', 'reflect' and 'symmetric' (with reflect_type='even')"
-        )
-    for axis, width in enumerate(widths):
-        if any(width):
-            sources = np.pad(np.arange(shape[axis]), width, mode)
-            array = getitem(array, _along(axis, home(array).asarray(sources)))
-    return array
-
-
+# -- inserting, deleting ------------------------------------------------------------------------------
 def _axis_of(arr: Any, axis: Any) -> tuple[Any, int]:
     """The array and the axis that are meant: without one, the flat array."""
     arr = as_array(arr)

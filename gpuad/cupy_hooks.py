@@ -40,8 +40,7 @@ def _elementwise(self: Box, kernel: Any, *args: Any, **kwargs: Any) -> Any:
     known = kernels.get(kernel)
     if known is None:
         known = kernels[kernel] = _meaning(kernel)
-    outputs = len(args) - kernel.nin
-    if outputs > 1 or (outputs == 1 and not hasattr(known, "primitive")):
+    if len(args) > kernel.nin and (kernel.nout > 1 or not hasattr(known, "primitive")):
         raise UnsupportedError(f"{kernel.name} can't write what is traced into an array: leave the last argument away")
     return known(*args, **kwargs)
 

@@ -86,6 +86,13 @@ def own_reduction(cp, x, y):
     return length(x) * length(y)
 
 
+def write(a, y):
+    a[1] = y
+    a[:, 0] *= 2.0
+    a += a[::-1]
+    return (a**2).sum()
+
+
 PROGRAMS = {f.__name__: f for f in (loop, newton, softmax, layers, standardized, branches, logistic_map, attention)}
 PROGRAMS |= {f.__name__: f for f in (own_kernels, own_reduction)}
 PROGRAMS |= {
@@ -126,6 +133,9 @@ PROGRAMS |= {
     "norm": lambda cp, x, y: cp.linalg.norm(x) + cp.sqrt(cp.sum(y * y)),
     "unpacked": lambda cp, x, y: sum(a * b for a, b in zip(*x[:2], strict=True)) + len(x) * y[0],
     "casts": lambda cp, x, y: cp.sum(cp.add(x, y, dtype="float64")) + cp.sum(cp.multiply(2, x)),
+    "broadcasting": lambda cp, x, y: cp.sum(cp.broadcast_arrays(y, x)[0] * x) + cp.broadcast(y, x, 1.0).size * y[0],
+    "sort": lambda cp, x, y: cp.sum(cp.sort(x, axis=0) * y),
+    "writes": lambda cp, x, y: write(x * 1.0, y),
     "NumPy's names": lambda cp, x, y: np.sum(np.tanh(x) * np.concatenate([x[:2], x[2:]])) + np.mean(y),
 }
 
@@ -187,7 +197,7 @@ REFUSED = {
         "RawKernel can't .* gpuad.primitive",
     ),
     "a method of a plain array": (lambda cp, x: cp.asarray(Y).dot(x), r"CuPy's arrays can't .* gpuad.lift"),
-    "out=": (lambda cp, x: cp.tanh(x, out=cp.zeros(3)), "can't write"),
+    "out=": (lambda cp, x: cp.tanh(x, out=cp.zeros(3)), "a plain array can't hold a traced value"),
     "x.get()": (lambda cp, x: x.get(), "stop_gradient"),
     "asnumpy": (lambda cp, x: cp.asnumpy(x), "asnumpy can't"),
     "vectorize": (lambda cp, x: cp.vectorize(lambda a: a * 2)(x), "cupy.vectorize can't"),

@@ -28,7 +28,7 @@ EXCEPT = frozenset(
 )
 #: "m" is a matrix, "v" a vector, "p" a matrix that isn't traced.
 CALLS = (("m",), ("m", "m"), ("m", 1), (["m", "m"],), ("m", "m", "m"), ("m", (3, 3)), ("m", [0, 1]), ("v", "v"))
-CALLS += (("m", 0, 1), ("p", "m"), ("m", "p"))
+CALLS += (("m", 0, 1), ("p", "m"), ("m", "p"), ("v", "m"), ("p", "v"), ("v", "p"))
 
 
 def filled(call, arguments):
@@ -123,7 +123,7 @@ def outcomes(cp, name, function):
 
 @pytest.mark.parametrize(
     "name",
-    "matmul concatenate einsum asarray array stack sort cumsum median inner vdot tensordot split where mean".split(),
+    "matmul concatenate einsum asarray array stack cumsum median inner vdot tensordot split where mean".split(),
 )
 def test_the_error_names_the_function_and_what_to_do(emulated_cupy, name):
     cp = emulated_cupy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ def _solve(a: Any, b: Any) -> Any:
 class CupyBackend(Backend):
     name = "cupy"
     overrides = {"linalg.solve": _solve}  # noqa: RUF012
+    lends_its_class = False  # the `@` of CuPy's arrays fails with what only says that it is one
 
     @property
     def xp(self) -> Any:
@@ -36,7 +38,10 @@ class CupyBackend(Backend):
 
     def owns(self, cls: type) -> bool:
         # Asked by name, so that CuPy isn't imported to learn that a list isn't a CuPy array.
-        return any(c.__module__.partition(".")[0] == "cupy" and c.__name__ == "ndarray" for c in cls.__mro__)
+        ours = any(c.__module__.partition(".")[0] == "cupy" and c.__name__ == "ndarray" for c in cls.__mro__)
+        if ours:
+            _mend_broadcasting()
+        return ours
 
     def unavailable(self) -> str | None:
         return _unavailable()
@@ -64,6 +69,39 @@ class CupyBackend(Backend):
 
     def memory_used(self) -> int | None:
         return int(self.xp.get_default_memory_pool().used_bytes())
+
+
+@functools.cache
+def _mend_broadcasting() -> None:
+    """Let ``cupy.broadcast`` see traced arrays, which it would take for scalars in silence.
+
+    Any other function of CuPy asks its arguments what to do, or raises; ``broadcast_arrays``, ``select`` and
+    ``array_equiv`` are made of this one.
+    """
+    cupy = _cupy()
+    theirs = cupy.broadcast
+
+    def is_traced(a: Any) -> bool:
+        return hasattr(a, "__cupy_override_elementwise_kernel__") and not isinstance(a, cupy.ndarray)
+
+    class Theirs(type):  # theirs can't have a subclass
+        def __instancecheck__(cls, x: Any) -> bool:
+            return isinstance(x, theirs)
+
+    class broadcast(metaclass=Theirs):
+        __doc__ = theirs.__doc__
+
+        def __new__(cls, *arrays: Any) -> Any:
+            return super().__new__(cls) if any(map(is_traced, arrays)) else theirs(*arrays)
+
+        def __init__(self, *arrays: Any) -> None:
+            places = [i for i, a in enumerate(arrays) if is_traced(a) or isinstance(a, cupy.ndarray)]
+            spread = np.broadcast_arrays(*(arrays[i] for i in places))  # NumPy's asks its arguments
+            self.values = tuple(dict(zip(places, spread, strict=True)).get(i, a) for i, a in enumerate(arrays))
+            self.shape, self.nd, self.size = spread[0].shape, spread[0].ndim, spread[0].size
+
+    dims: Any = importlib.import_module("cupy._manipulation.dims")
+    cupy.broadcast = dims.broadcast = broadcast
 
 
 def _cupy() -> Any:

@@ -49,6 +49,8 @@ class Backend:
     name: str = ""
     #: Types of the raw arrays. Subclasses of them belong to the backend too.
     array_types: tuple[type, ...] = ()
+    #: Whether ``isinstance`` may take a traced array for one of these types; not where the library then reads memory.
+    lends_its_class: bool = True
     #: Functions that replace those of ``xp``, by NumPy's dotted name (``"linalg.norm"``).
     overrides: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backend import owner_of_type
+
 if TYPE_CHECKING:
     from .level import Level
 
@@ -112,7 +114,9 @@ class Box:
     @property
     def __class__(self) -> type:  # type: ignore[override]
         """What ``isinstance`` goes by, so that a program which asks goes the way it goes with the plain array."""
-        return type(innermost(self))
+        cls = type(innermost(self))
+        backend = owner_of_type(cls)
+        return cls if backend is None or backend.lends_its_class else Box
 
 
 def make_box(value: Any, level: Level, index: int, spec: Spec) -> Box:

@@ -9,6 +9,7 @@ or an option, so does this. It is also the proof that a backend is one class.
 from __future__ import annotations
 
 import types
+import weakref
 from collections import Counter
 
 import numpy as np
@@ -28,15 +29,23 @@ MISSING = frozenset(
 METHODS = frozenset({"add.at", "maximum.at", "minimum.at", "add.reduce", "multiply.reduce", "add.outer"})
 
 
+_owners: weakref.WeakValueDictionary[int, DeviceArray] = weakref.WeakValueDictionary()
+
+
 class DeviceArray:
     """An array that stays where it is."""
 
-    __slots__ = ("_host",)
+    __slots__ = ("__weakref__", "_base", "_host")
     __array_ufunc__ = None  # NumPy's ufuncs and operators raise
     __hash__ = None
 
     def __init__(self, host):
         self._host = host
+        # One array stands for the memory that others are views of, and they hold it, as NumPy's and CuPy's do.
+        self._base = None if host.base is None else _owners.get(id(host.base))
+        if self._base is None and host.base is not None:
+            self._base = DeviceArray(host.base)
+        _owners[id(host)] = self
 
     def __array__(self, *args, **kwargs):
         raise TypeError("implicit conversion of a device array to NumPy")
@@ -82,7 +91,7 @@ class DeviceArray:
     nbytes = property(lambda self: self._host.nbytes)
     itemsize = property(lambda self: self._host.itemsize)
     strides = property(lambda self: self._host.strides)
-    base = property(lambda self: None if self._host.base is None else DeviceArray(self._host.base))
+    base = property(lambda self: self._base)
     T = property(lambda self: DeviceArray(self._host.T))
     real = property(lambda self: DeviceArray(self._host.real))
     imag = property(lambda self: DeviceArray(self._host.imag))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import gpuad
-from gpuad.core.box import Box
+from gpuad.core.box import innermost
 from gpuad.errors import UnsupportedError
 
 X = np.array([[2.0, 0.5, 1.0], [0.3, 0.7, 0.2], [1.5, 0.1, 0.9]])
@@ -42,7 +42,7 @@ def filled(call, m, v):
 def same(got, want):
     if isinstance(want, (tuple, list)) and isinstance(got, (tuple, list)):
         return len(got) == len(want) and all(same(g, w) for g, w in zip(got, want, strict=True))
-    got = got.value if type(got) is Box else got
+    got = innermost(got)
     got, want = np.asarray(got), np.asarray(want)
     if got.dtype != want.dtype or got.shape != want.shape:
         return False
@@ -66,6 +66,40 @@ def test_it_is_right_or_says_no(name, function):
 
         try:
             gpuad.grad(run, (0, 1))(X.copy(), X[0].copy())
+        except UnsupportedError:
+            continue
+        (shown, right), *_ = results
+        assert right, f"numpy.{name} called with {call}: got {shown}, want {want!r}"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "function"), FUNCTIONS, ids=[name for name, _ in FUNCTIONS])
+def test_it_gives_a_view_where_numpy_does_and_else_a_copy(name, function):
+    """Seen by writing into the arguments afterwards."""
+    for call in CALLS:
+        if call.count("m") > 2 and isinstance(getattr(function, "nout", 1), int) and getattr(function, "nout", 1) > 1:
+            continue  # two results into one array
+
+        def run(m, v, call=call):
+            m, v = m * 1.0, v * 1.0
+            result = function(*[filled(c, m, v) for c in call])
+            m[1:, :] = 0.25
+            v[1:] = 0.75
+            return result
+
+        try:
+            want = run(X.copy(), X[0].copy())
+        except Exception:  # not a way to call this function
+            continue
+        results = []
+
+        def traced(m, v, run=run, results=results, want=want):
+            result = run(m, v)
+            results.append((repr(result), same(result, want)))
+            return 0.0
+
+        try:
+            gpuad.grad(traced, (0, 1))(X.copy(), X[0].copy())
         except UnsupportedError:
             continue
         (shown, right), *_ = results

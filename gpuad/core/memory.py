@@ -101,13 +101,15 @@ def viewed(prim: View, x: Box, params: dict[str, Any]) -> Any:
         y = x.level.part(prim, x, params["key"]) if part else x.level.process(prim, (x,), params)
         _link(y, x, prim, params)
         return y
-    if prim.writable and type(memory) is not Derived:
+    shared = prim.writable and type(memory) is not Derived
+    if shared:
         y = _later(prim, x, params)
         if y is not None:
             return y
     x = current(x)
     y = x.level.process(prim, (x,), params)
-    _link(y, x, prim, params)
+    if not shared:
+        _link(y, x, prim, params)
     return y
 
 
@@ -117,11 +119,18 @@ def _link(y: Any, x: Box, prim: View, params: dict[str, Any]) -> None:
         return
     memory = memory_of(x)
     if not prim.writable or type(memory) is Derived:
-        y.memory = Derived(x, (prim, params))
-    elif isinstance(memory, Window):
+        derive(y, x, prim, params)
+        return
+    if isinstance(memory, Window):
         y.memory = Window(memory.base, (*memory.steps, (prim, params)))
     else:
         y.memory = Window(x, ((prim, params),))
+    base_of(owner_of(x)).enter(y)
+
+
+def derive(y: Box, x: Box, prim: Primitive, params: dict[str, Any]) -> None:
+    """Let ``y``, which is ``prim(x, **params)``, see what is written into ``x``; it can't be written into itself."""
+    y.memory = Derived(x, (prim, params))
     base_of(owner_of(x)).enter(y)
 
 
@@ -240,5 +249,5 @@ def exclusive(x: Box) -> Any:
     value = x.value
     if _counts_are_exact and sys.getrefcount(value) == _ALONE and getattr(value, "base", None) is None:
         return value
-    x.value = value = twin(value) if type(value) is Box else value.copy()
+    x.value = value = twin(value) if type(value) is Box else value.copy(order="K")
     return value

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.box import Box, spec_of
+from ..core.memory import derive
 from ..ops import contract
 from ..ops.contract import LETTERS, Shape
 from ..ops.declare import astype
 from ..ops.elementwise import conjugate
+from ..ops.shape import transpose
 from .creation import as_array, home
 from .elementwise import no_options
 from .frontend import functions, numpy_function
@@ -205,6 +207,8 @@ def einsum(*operands: Any, out: Any = None, dtype: Any = None, optimize: Any = F
         dtype = np.result_type(*(a.dtype for a in stack))
     if dtype is not None:
         stack = [a if a.dtype == dtype else astype(a, dtype=np.dtype(dtype)) for a in stack]
+    if len(stack) == 1 and type(stack[0]) is Box:
+        return _einsum_of_one(subscripts, stack[0])
     how = "greedy" if optimize in (True, False, None) else optimize
     for step in _steps(subscripts, tuple(a.shape for a in stack), tuple(how) if isinstance(how, list) else how):
         picked = [stack.pop(k) for k in step.places]
@@ -212,6 +216,18 @@ def einsum(*operands: Any, out: Any = None, dtype: Any = None, optimize: Any = F
         product = contract.fold if len(picked) == 1 else contract.einsum
         stack.append(product(*picked, subscripts=step.subscripts))
     return stack[0]
+
+
+def _einsum_of_one(subscripts: str, x: Box) -> Any:
+    """Where nothing is summed up this is a view, as in NumPy; that of a diagonal we don't write into."""
+    (step,) = _steps(subscripts, (x.spec.shape,), "greedy")
+    term, out = step.subscripts.split("->")
+    if len(term) == len(out):
+        return transpose(x, axes=tuple(map(term.index, out)))
+    y = contract.fold(x, subscripts=step.subscripts)
+    if set(term) == set(out) and type(y) is Box:
+        derive(y, x, contract.fold, {"subscripts": step.subscripts})
+    return y
 
 
 def _subscripts_and_arrays(operands: Sequence[Any]) -> tuple[str, list[Any]]:

@@ -9,11 +9,15 @@ import numpy as np
 
 from ..backend import backend_of
 from ..core.box import Box, innermost, spec_of
+from ..core.memory import derive
+from ..core.primitive import Unary
 from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
+from .creation import as_array, copied
 from .frontend import functions, numpy_function, plain_backend
 from .ufuncs import define
+from .writing import setitem
 
 #: NumPy's ufuncs under the names of their primitives, and under other names.
 _SAME = (
@@ -84,6 +88,8 @@ def clip(
 ) -> Any:
     no_options("clip", out=out, **options)
     low, high = (a_min if min is None else min), (a_max if max is None else max)
+    if low is None and high is None:
+        return copied(as_array(a))
     if low is not None:
         a = e.maximum(a, low)
     return a if high is None else e.minimum(a, high)
@@ -91,12 +97,20 @@ def clip(
 
 @numpy_function("real")
 def real(val: Any) -> Any:
-    return declare.real(val) if spec_of(val).dtype.kind == "c" else e.positive(val)
+    return _half(declare.real, val) if spec_of(val).dtype.kind == "c" else val
 
 
 @numpy_function("imag")
 def imag(val: Any) -> Any:
-    return e.imag(val)
+    return _half(e.imag, val)
+
+
+def _half(prim: Unary, z: Any) -> Any:
+    """The real or imaginary part of a complex array: a view, which we don't write into."""
+    part = prim(z)
+    if type(part) is Box and type(z) is Box:
+        derive(part, z, prim, {})
+    return part
 
 
 @numpy_function("angle")
@@ -117,10 +131,14 @@ def nan_to_num(
     posinf: float | None = None,
     neginf: float | None = None,
 ) -> Any:
-    limits = np.finfo(spec_of(x).dtype)
+    given, limits = x, np.finfo(spec_of(x).dtype)
     x = e.where(e.isnan(x), nan, x)
     x = e.where(e.logical_and(e.isinf(x), x > 0), float(limits.max) if posinf is None else posinf, x)
-    return e.where(e.logical_and(e.isinf(x), x < 0), float(limits.min) if neginf is None else neginf, x)
+    x = e.where(e.logical_and(e.isinf(x), x < 0), float(limits.min) if neginf is None else neginf, x)
+    if copy or type(given) is not Box:
+        return x
+    setitem(given, Ellipsis, x)
+    return given
 
 
 @numpy_function("around")

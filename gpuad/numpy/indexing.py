@@ -10,6 +10,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from ..backend import owner_of_type
 from ..core.box import spec_of
+from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
@@ -104,9 +105,14 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 @numpy_function("piecewise")
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     x = as_array(x)
-    if not isinstance(condlist, (list, tuple)):
-        condlist = [condlist] if np.ndim(condlist) <= len(spec_of(x).shape) else list(condlist)
+    if np.isscalar(condlist) or (np.ndim(condlist[0]) == 0 and spec_of(x).shape):
+        condlist = [condlist]
     masks = [_constant(c, x, bool) for c in condlist]
+    for mask in masks:
+        if mask.shape != spec_of(x).shape:
+            raise UnsupportedError(
+                f"piecewise: a condition has shape {mask.shape}, and x has {spec_of(x).shape}; gpuad wants them alike"
+            )
     if len(funclist) == len(masks) + 1:
         anywhere = masks[0]
         for mask in masks[1:]:

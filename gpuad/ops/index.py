@@ -11,7 +11,7 @@ import numpy as np
 from ..backend import backend_of, owner_of_type
 from ..core.box import Box, Spec, innermost, spec_of
 from ..core.cotangent import Indexed
-from ..core.memory import Stale, Step, View, look, viewed
+from ..core.memory import Stale, Step, View, look
 from ..core.primitive import Primitive
 from .declare import operation, variadic, view
 
@@ -135,7 +135,7 @@ gather: Primitive = variadic(
 
 def _read(xp: Any, x: Any, *, steps: tuple[Step, ...]) -> Any:
     found = look(x, steps)
-    return found if isinstance(found, np.generic) else found.copy()
+    return found if isinstance(found, np.generic) else found.copy(order="K")  # NumPy's operations keep the order, too
 
 
 #: The view of ``x`` to which ``steps`` lead, as an array of its own.

@@ -73,7 +73,7 @@ def _fit(h: Any, spec: Spec) -> Any:
 
 
 def _write(xp: Any, x: Any, v: Any, *arrays: Any, steps: tuple[Step, ...], key: Any) -> Any:
-    out = x.copy()
+    out = x.copy(order="K")
     Place(steps, key, arrays).put(out, v)
     return out
 

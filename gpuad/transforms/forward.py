@@ -10,7 +10,9 @@ from ..backend.recycle import settle
 from ..core.box import Box, spec_of
 from ..core.filled import zeros_like
 from ..core.forward import Forward, tangent_of
+from ..core.level import running
 from ..core.pytree import leaves, tree_map
+from ..core.untraced import settled
 from ..cupy_hooks import explain
 from .gradients import Trace, check_function, describe, input_spec, matching, own, owner, refuse_input, vjp
 
@@ -34,6 +36,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
         raise TypeError(f"jvp: {len(primals)} primals, but {len(tangents)} tangents; there must be one for each")
     level = Forward()
     inputs = [_watched(level, x, t, i) for i, (x, t) in enumerate(zip(primals, tangents, strict=True))]
+    token = running.set(True)
     try:
         result = f(*inputs)
         if has_aux:
@@ -42,16 +45,19 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
                     f"jvp: with has_aux=True the function must return (output, aux), got {describe(result)}"
                 )
             result, aux = result
+        result = tree_map(settled, result)
         taken = {id(owner(x)) for tree in (primals, tangents) for _, x in leaves(tree)}
         moved = tree_map(lambda x: _tangent(level, x, taken), result)
         value = tree_map(lambda x: _value(level, x), result)
+        aux = tree_map(lambda x: _value(level, settled(x)), aux) if has_aux else None
     except Exception as error:
         explain(error)
         raise
     finally:
+        running.reset(token)
         level.close()
         recycle.drain()
-    return (value, moved, tree_map(lambda x: _value(level, x), aux)) if has_aux else (value, moved)
+    return (value, moved, aux) if has_aux else (value, moved)
 
 
 def _sequence(x: Any, what: str) -> Sequence[Any]:

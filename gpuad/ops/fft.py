@@ -30,7 +30,8 @@ def resize(x: Any, lengths: dict[int, int]) -> Any:
     return x
 
 
-def _weigh_ends(xp: Any, x: Any, *, axis: int, first: float, inner: float, last: float) -> Any:
+def weighed_ends(xp: Any, x: Any, *, axis: int, first: float, inner: float, last: float) -> Any:
+    """On raw arrays: ``x`` times ``first`` at the beginning of an axis, ``last`` at its end, and ``inner`` between."""
     out = x * inner
     before = (slice(None),) * axis
     out[(*before, slice(-1, None))] = x[(*before, slice(-1, None))] * last
@@ -38,9 +39,8 @@ def _weigh_ends(xp: Any, x: Any, *, axis: int, first: float, inner: float, last:
     return out
 
 
-#: ``x`` times ``first`` at the beginning of an axis, ``last`` at its end, and ``inner`` between.
 weigh_ends: Primitive = operation(
-    "weigh_ends", _weigh_ends, lambda g, ans, x, **weights: weigh_ends(g, **weights), linear=True
+    "weigh_ends", weighed_ends, lambda g, ans, x, **weights: weigh_ends(g, **weights), linear=True
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...numpy.frontend import find
-from . import filters  # noqa: F401 - these fill the table of functions
+from . import filters, interpolation  # noqa: F401 - these fill the table of functions
 
 
 def __getattr__(name: str) -> Any:

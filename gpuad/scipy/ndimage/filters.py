@@ -35,6 +35,12 @@ def ready(name: str, x: Any, output: Any) -> Any:
     return convert(x, dtype)
 
 
+def need_finite(name: str, cval: Any) -> None:
+    """The operation is linear in what exceeds ``cval``, which must be a number for that."""
+    if type(cval) is not Box and not np.isfinite(cval):
+        raise UnsupportedError(f"{name} of traced arrays needs a finite cval, got {cval}")
+
+
 def per_axis(value: Any, n: int) -> list[Any]:
     """A setting for each of n axes: one for all, or a sequence of them."""
     if isinstance(value, str) or not hasattr(value, "__len__") or getattr(value, "shape", None) == ():
@@ -55,6 +61,7 @@ def _correlate(name: str, x: Any, w: Any, axes: tuple[int, ...], origins: tuple[
         raise ValueError(f"{name}: invalid origin {origins} for weights of shape {lengths}")
     constant = f.PADDING[mode] == "constant" and (type(cval) is Box or cval != 0)
     if constant:
+        need_finite(name, cval)
         x = x - cval
     y = f.correlate(x, w, axes=axes, origins=origins, mode=mode)
     return y + functions["sum"](w).astype(spec_of(y).dtype) * cval if constant else y

@@ -55,7 +55,7 @@ def test_errors():
         ({"mode": "maximum", "stat_length": 0}, ValueError),
         ({"mode": lambda *args: None}, UnsupportedError),
     ]:
-        with pytest.raises(error, match="mode|stat_length"):
+        with pytest.raises(error, match=r"mode|stat_length"):
             grad(lambda a, o=options: np.sum(np.pad(a, 1, **o)))(A)
 
 

@@ -148,6 +148,72 @@ def test_statistics(f, args):
     checked(f, *args)
 
 
+# -- fits and sets ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("f", "args"),
+    [
+        (lambda x, y, w: np.polyfit(x, y, 2, w=w), (V, W, V**2 + 0.5)),
+        (lambda x, y: np.polyfit(x, y, 2), (V, B.reshape(-1)[:14].reshape(7, 2))),
+        (lambda x, y: np.polyfit(x, y, 2, cov=True), (V, W)),
+        (lambda x, y: np.polyfit(x, y, 1, cov="unscaled"), (V, B.reshape(-1)[:14].reshape(7, 2))),
+        (lambda a: np.poly(a).real, (A[:, :3],)),
+        (lambda a: np.unique(a, return_index=True, return_counts=True), (V,)),
+        (lambda a: np.unique(a, axis=0), (A,)),
+        (lambda a: tuple(np.unique_all(a)), (V,)),
+        (lambda a, b: np.union1d(a, b), (V, A)),
+        (lambda a: np.setdiff1d(a, [5.0, V[2]]), (np.delete(V, 2),)),
+        (lambda a: np.setxor1d(a, [5.0, 3.0]), (V,)),
+        (lambda a: np.frexp(a * 5), (V,)),
+        (lambda a: np.i0(a), (V,)),
+        (lambda a: np.sort_complex(a), (V,)),
+        (lambda a: np.lexsort((a, a**2)) * np.sum(a), (V,)),
+    ],
+)
+def test_fits_and_sets(f, args):
+    if f.__code__.co_names[1] == "i0":
+        pytest.importorskip("scipy")
+    checked(f, *args)
+
+
+def test_equal_entries_of_a_set_count_as_the_first():
+    assert grad(lambda x: np.sum(np.unique(x)))(np.array([3.0, 1.0, 3.0, 3.0])).tolist() == [1, 1, 0, 0]
+
+
+@pytest.mark.parametrize("name", "sqrt log log2 log10 arctanh".split())
+def test_beyond_the_real_line(name):
+    f = getattr(np.emath, name)
+    checked(f, V)
+    checked(f, np.abs(V) / 4)
+
+
+def test_beyond_the_real_line_with_options():
+    checked(lambda x: np.emath.power(x, 2.5), V)
+    checked(lambda x: np.emath.logn(3, x), V)
+    checked(lambda x: np.emath.arccos(x) + np.emath.arcsin(x) ** 2, V / 4)
+    with pytest.raises(UnsupportedError, match="arccos"):
+        grad(lambda x: np.sum(np.abs(np.emath.arccos(x))))(V * 3)
+
+
+@pytest.mark.parametrize(
+    ("f", "args"),
+    [
+        (lambda a: np.piecewise(a, [a < -0.5, a > 0.5], [lambda t: t**2, 3.0, lambda t: -t]), (V,)),
+        (lambda a, k: np.piecewise(a, [a > 0], [lambda t, k: k * t, lambda t, k: k], k), (V, np.array(2.0))),
+        (lambda a, k: np.piecewise(a, [a > 0], [k, np.sin]), (V, np.array(2.0))),
+        (lambda a: np.piecewise(a, a > 0, [np.sin, np.cos]), (V,)),
+        (lambda a, d: np.select([a > 1, a < -0.2], [a**2, np.sin(a)], d), (V, np.array(2.0))),
+        (lambda a, b: [np.convolve(a, b, m) for m in ("full", "same", "valid")], (V, W[:4])),
+        (lambda a, b: [np.correlate(b, a, m) for m in ("full", "same", "valid")], (V, W[:4])),
+        (lambda a, b: np.linspace(a, b, 4, endpoint=False, retstep=True), (V[:2], A[:, :2])),
+        (lambda a, b, c: np.logspace(a, b, 4, base=c), (np.array(1.0), np.array(2.0), np.array(3.0))),
+        (lambda a, b: np.geomspace(a, b, 4), (np.array(-1.0), np.array(-20.0))),
+        (lambda a, b: np.block([[a, b[:, None]], [b, 1.0]]), (A[:, :3], V[:3])),
+    ],
+)
+def test_choices_and_products(f, args):
+    checked(f, *args)
+
+
 # -- windows and rows ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("f", "args"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +33,7 @@ _OTHER: dict[str, Callable[..., Any]] = {
     "float_power": e.float_power,
     "sign": e.sign,
     "divmod": e.divmod_,
+    "frexp": e.frexp,
     "modf": e.modf,
 }
 defined = {name: define(name, getattr(e, name)) for name in _SAME} | {
@@ -121,6 +123,12 @@ def angle(z: Any, deg: bool = False) -> Any:
 @numpy_function("sinc")
 def sinc(x: Any) -> Any:
     return e.sinc(x)
+
+
+@numpy_function("i0")
+def i0(x: Any) -> Any:
+    importlib.import_module("gpuad.scipy.special")  # whose i1 is the derivative
+    return functions["scipy.special.i0"](x)
 
 
 @numpy_function("nan_to_num")

@@ -29,7 +29,7 @@ class _Functions(dict[str, Callable[..., Any]]):
     """What few programs need is found when it is asked for."""
 
     def __missing__(self, name: str) -> Callable[..., Any]:
-        _import_more("numpy")
+        _import_more(f"numpy.{name}".rpartition(".")[0])
         if name not in self:
             raise KeyError(name)
         return self[name]
@@ -74,8 +74,9 @@ def numpy_function(
 _LATER = {
     "numpy.fft": ("fft",),
     "numpy.linalg": ("decompositions",),
-    "numpy": ("assembling", "calculus", "mapping", "polynomials", "quantiles", "statistics"),
+    "numpy": ("assembling", "calculus", "mapping", "polynomials", "quantiles", "sets", "statistics"),
     "numpy.lib.stride_tricks": ("lib.stride_tricks",),
+    "numpy.lib.scimath": ("emath",),
 }
 
 

@@ -105,13 +105,14 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 @numpy_function("piecewise")
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     x = as_array(x)
-    if np.isscalar(condlist) or (np.ndim(condlist[0]) == 0 and spec_of(x).shape):
+    spec = spec_of(x)
+    if np.isscalar(condlist) or (np.ndim(condlist[0]) == 0 and spec.shape):
         condlist = [condlist]
     masks = [_constant(c, x, bool) for c in condlist]
     for mask in masks:
-        if mask.shape != spec_of(x).shape:
+        if mask.shape != spec.shape:
             raise UnsupportedError(
-                f"piecewise: a condition has shape {mask.shape}, and x has {spec_of(x).shape}; gpuad wants them alike"
+                f"piecewise: a condition has shape {mask.shape}, and x has {spec.shape}; gpuad wants them alike"
             )
     if len(funclist) == len(masks) + 1:
         anywhere = masks[0]
@@ -124,12 +125,12 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
         )
     # Each function sees its own entries alone, for it may be undefined on the others. Where several
     # conditions hold, the last one counts.
-    y = home(x).function("zeros")(spec_of(x).shape, spec_of(x).dtype)
+    y = home(x).function("zeros")(spec.shape, spec.dtype)
     for mask, f in zip(masks, funclist, strict=True):
-        if callable(f):
-            values = convert(f(getitem(x, mask), *args, **kw), spec_of(x).dtype)
-            f = scatter_add(values, indices=(Arrays((ARRAY,), (mask,)),), spec=spec_of(x))
-        y = e.where(mask, f, y)
+        part = getitem(x, mask)
+        values = convert(as_array(f(part, *args, **kw) if callable(f) else f, home(x)), spec.dtype)
+        values = declare.broadcast_to(values, shape=spec_of(part).shape)
+        y = e.where(mask, scatter_add(values, indices=(Arrays((ARRAY,), (mask,)),), spec=spec), y)
     return y
 
 

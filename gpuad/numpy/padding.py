@@ -109,7 +109,7 @@ def _sides(array: Any, axis: int, width: Width, mode: str, given: Any) -> tuple[
         before, after = (_ramp(edge, end, axis, n) for edge, end, n in zip(edges, ends, width, strict=True))
         return before, functions["flip"](after, axis)
     shape = spec_of(array).shape
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         broadcast_to(as_array(end), shape=(*shape[:axis], n, *shape[axis + 1 :]))
         for end, n in zip(ends, width, strict=True)
     )
@@ -131,7 +131,7 @@ def _statistics(array: Any, axis: int, width: Width, mode: str, given: Any) -> t
         raise ValueError("stat_length of 0 yields no value for padding")
     parts = _part(array, axis, None, lengths[0]), _part(array, axis, n - lengths[1], None)
     shape = spec_of(array).shape
-    return tuple(  # type: ignore[return-value]
+    return tuple(
         broadcast_to(statistic(part, axis=axis, keepdims=True), shape=(*shape[:axis], m, *shape[axis + 1 :]))
         for part, m in zip(parts, width, strict=True)
     )

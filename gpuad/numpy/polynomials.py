@@ -12,7 +12,7 @@ from ..ops import contract
 from ..ops import elementwise as e
 from ..ops import polynomials as prims
 from .creation import as_array, as_arrays, convert, home
-from .frontend import functions, numpy_function, unsupported
+from .frontend import functions, numpy_function
 
 
 def _coefficients(*polys: Any) -> list[Any]:
@@ -127,8 +127,6 @@ def poly(seq_of_zeros: Any) -> Any:
     zeros = functions["atleast_1d"](as_array(seq_of_zeros))
     lengths = spec_of(zeros).shape
     if len(lengths) == 2 and lengths[0] == lengths[1]:
-        if "linalg.eigvals" not in functions:
-            raise unsupported("poly of a matrix")
         zeros = functions["linalg.eigvals"](zeros)
     elif len(lengths) != 1:
         raise ValueError("input must be 1d or non-empty square 2d array.")
@@ -162,8 +160,6 @@ def polyfit(x: Any, y: Any, deg: int, rcond: Any = None, full: bool = False, w: 
     left = left / scale
     if rcond is None:
         rcond = n * float(np.finfo(spec_of(left).dtype).eps)
-    if "linalg.lstsq" not in functions:
-        raise unsupported("polyfit")
     found = functions["linalg.lstsq"](left, right, rcond)[0]
     c = found / (scale[:, None] if columns == 2 else scale)
     if not cov:

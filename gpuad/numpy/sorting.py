@@ -7,8 +7,9 @@ from typing import Any
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..core.box import spec_of
+from ..ops import elementwise as e
 from ..ops import sort as s
-from .creation import as_array, as_arrays
+from .creation import as_array, as_arrays, convert, home
 from .elementwise import no_options
 from .frontend import functions, numpy_function
 
@@ -47,6 +48,17 @@ def argpartition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", or
     no_options("argpartition", order=order)
     a, axis = _flattened(a, axis)
     return s.argpartition(a, kth=kth, axis=axis)
+
+
+@numpy_function("sort_complex")
+def sort_complex(a: Any) -> Any:
+    return convert(sort(a), complex)
+
+
+@numpy_function("lexsort")
+def lexsort(keys: Any, axis: Any = -1) -> Any:
+    rows = functions["stack"]([e.stop_gradient(k) for k in as_arrays(keys)])
+    return home(rows).function("lexsort")(rows, axis=axis)
 
 
 @numpy_function("searchsorted")

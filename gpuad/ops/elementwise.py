@@ -159,6 +159,14 @@ def _widened(x: Any) -> Any:
     return astype(x, dtype="complex128" if spec_of(x).dtype.kind == "c" else "float64")
 
 
+_exponent = constant("frexp", lambda xp, x: xp.frexp(x)[1])
+
+
+def frexp(x: Any) -> tuple[Any, Any]:
+    exponent = _exponent(x)
+    return ldexp(x, -exponent), exponent
+
+
 def divmod_(x: Any, y: Any) -> tuple[Any, Any]:
     return floor_divide(x, y), remainder(x, y)
 

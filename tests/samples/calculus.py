@@ -49,4 +49,6 @@ SAMPLES = [
     sample("roots", lambda np, c: np.roots(_wide(c)), (4,), complex=True),
     sample("roots", lambda np, c: np.abs(np.roots(np.concatenate([_wide(c), _wide(c[:1]) * 0.0]))) ** 2, (3,),
            label="roots and 0"),
+    sample("frexp ldexp", lambda np, x: np.frexp(x)[0], (4,), label="frexp"),
+    sample("gather", lambda np, x: np.unique(x) ** 2, (2, 3), distinct=True, label="unique"),
 ]  # fmt: skip

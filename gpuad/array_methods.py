@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -158,6 +162,9 @@ def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
         return plain
     if dtype is not None and np.dtype(dtype).kind in "biu":
         return np.asarray(innermost(x)).astype(dtype)  # whole numbers are constant, but for jumps
+    ours = _by_scipy()
+    if ours is not None:
+        raise UnsupportedError(f"SciPy's own {ours} can't be differentiated by tracing; call gpuad.{ours} instead")
     raise UnsupportedError(
         "a traced array can't become a plain NumPy array: its derivative would be lost in silence. To make an array of "
         "traced numbers, write gpuad.numpy.array([a, b]) or numpy.stack([a, b]) instead of numpy.array([a, b]), and "
@@ -165,6 +172,23 @@ def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
         "function. Functions of compiled code can't be differentiated by tracing; state their derivative with "
         "gpuad.primitive and gpuad.defvjp, or pass gpuad.stop_gradient(x) if it is meant as a constant"
     )
+
+
+def _by_scipy() -> str | None:
+    """The function of SciPy that is running, if gpuad has it under that name."""
+    frame: FrameType | None = sys._getframe(2)
+    running = None
+    while frame is not None and (module := frame.f_globals.get("__name__", "")).startswith(
+        ("scipy.", "numpy.", "gpuad.")
+    ):
+        if module.startswith("scipy."):
+            public = ".".join(part for part in module.split(".") if not part.startswith("_"))
+            with contextlib.suppress(ImportError):
+                importlib.import_module(f"gpuad.{public}")
+            name = f"{public}.{frame.f_code.co_name}"
+            running = name if name in functions else running
+        frame = frame.f_back
+    return running
 
 
 def _sorter(name: str) -> Callable[..., None]:

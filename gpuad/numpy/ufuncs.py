@@ -87,8 +87,10 @@ def _into(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: dict[s
 
 def _scipys(ufunc: np.ufunc) -> Callable[..., Any] | None:
     """What stands for a ufunc of SciPy. Those of a program's own may have like names, but aren't the same object."""
-    special = sys.modules.get("scipy.special")
-    if getattr(special, ufunc.__name__, None) is not ufunc:
+    homes = map(
+        sys.modules.get, ("scipy.special", "scipy.special._ufuncs")
+    )  # the latter: what zeta calls, and lambertw
+    if all(getattr(home, ufunc.__name__, None) is not ufunc for home in homes):
         return None
     importlib.import_module("gpuad.scipy.special")  # not before a program uses SciPy's
     known = functions.get(f"scipy.special.{ufunc.__name__}")

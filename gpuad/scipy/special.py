@@ -151,7 +151,12 @@ def lambertw(z: Any, k: Any = 0, tol: float = 1e-8) -> Any:
     return integrals.lambertw(as_array(z), k=k, tol=tol)
 
 
-# -- sums of exponentials -----------------------------------------------------------------------------
+# The ufuncs that SciPy's functions of these names call.
+functions["scipy.special._zeta"] = functions["scipy.special._riemann_zeta"] = zeta
+functions["scipy.special._lambertw"] = lambertw
+
+
+# -- sums of exponentials -------------------------------------------------------------------------------
 @numpy_function("scipy.special.logsumexp")
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
     """As :func:`scipy.special.logsumexp`; differentiable in ``a`` and ``b``.

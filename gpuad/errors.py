@@ -21,6 +21,10 @@ class LeakedTracerError(RuntimeError):
     """A traced array was used after the function that it belongs to had returned."""
 
 
+class ModifiedConstantError(RuntimeError):
+    """An array was written into between its use in a differentiated function and the computation of the derivative."""
+
+
 class BackendError(RuntimeError):
     """A backend was asked for that doesn't exist or can't run here."""
 

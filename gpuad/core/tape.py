@@ -21,6 +21,7 @@ from ..backend import backend_of
 from ..backend.recycle import recyclable, settle
 from ..errors import LeakedTracerError, NotDifferentiableError
 from .box import Box, Spec, innermost, make_box, make_spec, spec_of, twin
+from .constants import Constants
 from .cotangent import Indexed, Parts
 from .level import Level, innermost_level
 from .memory import exclusive
@@ -37,13 +38,14 @@ Record = tuple[Any, int, int, Any, Any, Any]
 class Tape(Level):
     """Records the primitives that a program applies to the boxes of this level."""
 
-    __slots__ = ("append", "new_index", "records")
+    __slots__ = ("append", "constants", "new_index", "records")
 
     def __init__(self) -> None:
         super().__init__()
         self.records: list[Record] = []
         self.append: Any = self.records.append
         self.new_index: Any = itertools.count().__next__
+        self.constants = Constants()
 
     def watch(self, value: Any, spec: Spec | None = None) -> Box:
         """A traced stand-in for ``value``, whose cotangent the sweep will find."""
@@ -73,6 +75,7 @@ class Tape(Level):
                     if index is None:
                         index = self.new_index()
                     kept_ans, kept = prim.residuals(k, ans, args, values)
+                    kept = tuple([self.constants.keep(v) if v is b else v for v, b in zip(kept, args, strict=False)])
                     self.append((pull, index, a.index, kept_ans, (kept, params, k, a.spec), UNARY))
         return settle(ans) if index is None else self.boxed(ans, index)
 
@@ -210,6 +213,8 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 ans = prim(xv, y)
                 if spec_of(ans) is not spec:  # x was broadcast or promoted, which its rule knows nothing of
                     return tape.record(prim, (x, y), [xv, y], {}, ans)
+                if short[0][3]:
+                    y = tape.constants.keep(y)
             rule, a, b, c = short[0]
             if rule is passes and kind is not Box and tape.append is not leaked:
                 index = x.index  # the cotangents of x and of x + constant are one: they share a place, without a record
@@ -237,6 +242,8 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
                 ans = prim(x, yv)
                 if spec_of(ans) is not spec:
                     return tape.record(prim, (x, y), [x, yv], {}, ans)
+                if short[1][2]:
+                    x = tape.constants.keep(x)
             rule, a, b, c = short[1]
             if rule is passes and tape.append is not leaked:
                 index = y.index

@@ -110,6 +110,7 @@ class Trace:
                 i = leaf.index
                 table[i] = add(table[i], seed, False)[0] if i in table else seed
         inputs = self.inputs
+        self.tape.constants.check()
         try:
             found = (
                 sweep(self.tape, table, [index for index, _ in inputs], last=last) if table else [None] * len(inputs)
@@ -205,6 +206,8 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """
     trace = Trace(f, primals, range(len(primals)), has_aux, "vjp")
     recycle.drain()  # nobody knows when the way back will be gone
+    for _, primal in trace.inputs:
+        trace.tape.constants.watch(settle(primal))
     value = trace.value()
     for path, leaf in leaves(value):
         if type(leaf) is not Box and not isinstance(leaf, (*_NUMBERS, int)) and owner_of_type(type(leaf)) is None:

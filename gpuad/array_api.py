@@ -9,6 +9,7 @@ import importlib
 from types import ModuleType
 from typing import Any, NoReturn
 
+from . import cupy_hooks
 from .core.box import Box, innermost
 from .errors import UnsupportedError
 from .numpy.standard import EDITIONS
@@ -51,3 +52,14 @@ for _name, _value in {
     "__dlpack_device__": _no_dlpack,
 }.items():
     setattr(Box, _name, _value)
+
+
+def explain(error: BaseException) -> None:
+    """Raise ``UnsupportedError`` where a library raised ``error`` for it was given a traced array."""
+    if isinstance(error, TypeError) and "Multiple namespaces" in str(error) and "gpuad.numpy" in str(error):
+        raise UnsupportedError(
+            "a function that works by the array API standard met a traced array beside a plain one. Make constants "
+            "with gpuad.numpy.array(...) inside the differentiated function. If it makes the other one itself, such "
+            f"as a mask, it can't be differentiated. ({error})"
+        ) from error
+    cupy_hooks.explain(error)

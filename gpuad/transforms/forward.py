@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..array_api import explain
 from ..backend import recycle
 from ..backend.recycle import settle
 from ..core.box import Box, spec_of
@@ -13,7 +14,6 @@ from ..core.forward import Forward, tangent_of
 from ..core.level import running
 from ..core.pytree import leaves, tree_map
 from ..core.untraced import settled
-from ..cupy_hooks import explain
 from .gradients import Trace, check_function, describe, input_spec, matching, own, owner, refuse_input, vjp
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from ..array_api import explain
 from ..backend import backend_of, owner_of_type, recycle
 from ..core.box import Box, Spec, innermost, make_spec, spec_of
 from ..core.cotangent import add
@@ -18,7 +19,6 @@ from ..core.pytree import children, is_leaf, leaves, tree_map
 from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..core.untraced import settled
-from ..cupy_hooks import explain
 from ..errors import NotDifferentiableError
 from ..ops.declare import astype
 

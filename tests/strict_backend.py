@@ -42,9 +42,10 @@ class DeviceArray:
     def __init__(self, host):
         self._host = host
         # One array stands for the memory that others are views of, and they hold it, as NumPy's and CuPy's do.
-        self._base = None if host.base is None else _owners.get(id(host.base))
-        if self._base is None and host.base is not None:
-            self._base = DeviceArray(host.base)
+        base = host.base if isinstance(host.base, np.ndarray) else None  # else a capsule or so, of compiled code
+        self._base = None if base is None else _owners.get(id(base))
+        if self._base is None and base is not None:
+            self._base = DeviceArray(base)
         _owners[id(host)] = self
 
     def __array__(self, *args, **kwargs):

@@ -161,44 +161,44 @@ def eigen_middle(g: Any, ans: Any, name: str) -> Any:
     return over_gaps(off_diagonal, gaps, repeats(w), (off_diagonal, slopes), name, "eigenvalues") + slopes
 
 
-def _eigh_vjp(g: Any, ans: Any, x: Any, *, lower: bool) -> Any:
+def eigh_vjp(g: Any, ans: Any, x: Any, *, lower: bool) -> Any:
     v = ans[1]
     return of_triangle(matmul(matmul(conj(v), eigen_middle(g, ans, "eigh")), t(v)), lower)
 
 
-def _moved_in_basis(x: Any, gaps: Any, same: Any) -> Any:
+def moved_in_basis(x: Any, gaps: Any, same: Any) -> Any:
     """``x / gaps`` off the diagonal, zero on it; NaN where the gap is none, for the vectors may move anywhere."""
     quotients = where(same, np.nan, x) / where(same, 1.0, gaps)
     return triu(quotients, k=1) + tril(quotients, k=-1)
 
 
-def _eigh_jvp(tangents: Any, ans: Any, x: Any, *, lower: bool) -> Any:
+def eigh_jvp(tangents: Any, ans: Any, x: Any, *, lower: bool) -> Any:
     w, v = ans
     change = matmul(matmul(h(v), hermitian(tangents[0], lower)), v)
-    turn = _moved_in_basis(change, w[..., None, :] - w[..., :, None], repeats(w))
+    turn = moved_in_basis(change, w[..., None, :] - w[..., :, None], repeats(w))
     return real(change.diagonal(0, -2, -1)), matmul(v, turn)
 
 
 #: Eigenvalues and vectors of a Hermitian matrix, of which one triangle is read.
 eigh: Primitive = operation(
-    "eigh", lambda xp, x, *, lower: tuple(xp.linalg.eigh(x, "L" if lower else "U")), _eigh_vjp, jvp=_eigh_jvp
+    "eigh", lambda xp, x, *, lower: tuple(xp.linalg.eigh(x, "L" if lower else "U")), eigh_vjp, jvp=eigh_jvp
 )
 
 
-def _eig_vjp(g: Any, ans: Any, x: Any) -> Any:
+def eig_vjp(g: Any, ans: Any, x: Any) -> Any:
     v = ans[1]
     return solve(t(v), matmul(eigen_middle(g, ans, "eig"), t(v)))
 
 
-def _eig_jvp(tangents: Any, ans: Any, x: Any) -> Any:
+def eig_jvp(tangents: Any, ans: Any, x: Any) -> Any:
     w, v = ans
     change = solve(v, matmul(tangents[0], v))
-    turn = _moved_in_basis(change, w[..., None, :] - w[..., :, None], repeats(w))
+    turn = moved_in_basis(change, w[..., None, :] - w[..., :, None], repeats(w))
     return change.diagonal(0, -2, -1), matmul(v, turn)
 
 
 #: Eigenvalues and vectors of any matrix. The derivative of a vector is right up to a multiple of the vector.
-eig: Primitive = operation("eig", lambda xp, x: tuple(xp.linalg.eig(x)), _eig_vjp, jvp=_eig_jvp, finish=fit)
+eig: Primitive = operation("eig", lambda xp, x: tuple(xp.linalg.eig(x)), eig_vjp, jvp=eig_jvp, finish=fit)
 
 
 # -- singular values ----------------------------------------------------------------------------------
@@ -275,8 +275,8 @@ def _svd_jvp(tangents: Any, ans: Any, x: Any, *, full_matrices: bool) -> Any:
     gaps, same, zero = (columns - rows) * (columns + rows), repeats(s), vanish(s)
     moved_v, moved_u = matmul(tangents[0], v), matmul(h(tangents[0]), u)
     change = matmul(h(u), moved_v)
-    du = matmul(u, _moved_in_basis(change * columns + rows * h(change), gaps, same))
-    dv = matmul(v, _moved_in_basis(rows * change + h(change) * columns, gaps, same))
+    du = matmul(u, moved_in_basis(change * columns + rows * h(change), gaps, same))
+    dv = matmul(v, moved_in_basis(rows * change + h(change) * columns, gaps, same))
     ds = change.diagonal(0, -2, -1)
     if spec_of(ds).dtype.kind == "c":
         du = du + u * (1j * _moved_by_values(imag(ds)[..., None, :], columns, zero))

@@ -48,12 +48,24 @@ def _solve_vjp_b(g: Any, ans: Any, a: Any, b: Any) -> Any:
     return solve(t(a), g[..., None])[..., 0] if len(b.shape) == 1 else solve(t(a), g)
 
 
+def _solve_jvp(tangents: Any, ans: Any, a: Any, b: Any) -> Any:
+    da, db = tangents
+    if da is None:
+        return solve(a, db)
+    if len(b.shape) > 1:
+        change = matmul(da, ans)
+        return solve(a, -change if db is None else db - change)
+    change = matmul(da, ans[..., None])
+    return solve(a, -change if db is None else db[..., None] - change)[..., 0]
+
+
 #: ``x`` for ``a @ x = b``; a ``b`` of one axis is a vector.
 solve: Primitive = operation(
     "solve",
     lambda xp, a, b: xp.linalg.solve(a, b),
     _solve_vjp_a,
     _solve_vjp_b,
+    jvp=_solve_jvp,
     finish=fit,
 )
 

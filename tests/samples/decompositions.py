@@ -71,7 +71,6 @@ def _qr(mode):
 _SQUARE = [(1, 1), (3, 3), (2, 3, 3), (0, 2, 2)]
 _SHAPES = [(3, 3), (4, 2), (2, 4), (2, 3, 2), (0, 3, 2)]
 
-# fmt: off
 SAMPLES = [sample("cholesky", _cholesky, shape, complex=True) for shape in [*_SQUARE, (0, 0)]]
 SAMPLES += [
     sample(

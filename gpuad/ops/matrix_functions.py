@@ -1,0 +1,188 @@
+"""Functions of matrices and matrix equations. Imported for ``scipy.linalg`` alone.
+
+For a function f of matrices (exponential, logarithm, powers) the derivative at A along E is the upper right block
+of f([[A, E], [0, A]]) (Mathias, SIAM Journal on Matrix Analysis and Applications 17, 1996), and its adjoint is the
+derivative at Aᵀ (Al-Mohy and Higham, ibid. 30, 2009). The equations: Kao and Hennequin, arXiv:2011.11430 (2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..core.primitive import Primitive
+from .contract import matmul
+from .declare import constant, fit, operation
+from .linalg import conj, h, solve, t
+from .shape import pad
+
+
+# -- functions ----------------------------------------------------------------------------------------
+def _size(xp: Any, x: Any) -> Any:
+    size = xp.max(xp.abs(x), axis=(-2, -1), keepdims=True)
+    return xp.where(size == 0.0, size.dtype.type(1.0), size)
+
+
+#: The largest entry of each matrix; 1 for a zero one.
+size = constant("size", _size)
+
+
+def along(f: Callable[[Any], Any], a: Any, e: Any) -> Any:
+    """The derivative of the matrix function ``f`` at ``a`` along ``e``."""
+    n = a.shape[-1]
+    if not a.size:
+        return e
+    scale = size(a) / size(e)  # it is linear in e, which shouldn't rule the algorithm by its size
+
+    def placed(x: Any, row: int, column: int) -> Any:
+        widths = ((0, 0),) * (len(x.shape) - 2) + ((n * row, n - n * row), (n * column, n - n * column))
+        return pad(x, widths=widths, constant_values=0.0)
+
+    block = placed(a, 0, 0) + placed(a, 1, 1) + placed(e * scale, 0, 1)
+    return f(block)[..., :n, n:] / scale
+
+
+def _matrix_function(name: str) -> Primitive:
+    prim: Primitive = operation(
+        name,
+        lambda xp, a: getattr(xp.scipy.linalg, name)(a),
+        lambda g, ans, a: along(prim, t(a), g),
+        jvp=lambda tangents, ans, a: along(prim, a, tangents[0]),
+        finish=fit,
+    )
+    return prim
+
+
+expm = _matrix_function("expm")
+logm = _matrix_function("logm")
+
+fractional_matrix_power: Primitive = operation(
+    "fractional_matrix_power",
+    lambda xp, a, *, exponent: xp.scipy.linalg.fractional_matrix_power(a, exponent),
+    lambda g, ans, a, *, exponent: along(lambda b: fractional_matrix_power(b, exponent=exponent), t(a), g),
+    finish=fit,
+)
+
+sqrtm: Primitive = operation(
+    "sqrtm",
+    lambda xp, a: xp.scipy.linalg.sqrtm(a),
+    lambda g, ans, a: solve_sylvester(t(ans), t(ans), g),
+    finish=fit,
+)
+
+
+# -- linear equations ---------------------------------------------------------------------------------
+def _sylvester_vjp_a(g: Any, ans: Any, a: Any, b: Any, q: Any) -> Any:
+    return -matmul(solve_sylvester(t(a), t(b), g), t(ans))
+
+
+def _sylvester_vjp_b(g: Any, ans: Any, a: Any, b: Any, q: Any) -> Any:
+    return -matmul(t(ans), solve_sylvester(t(a), t(b), g))
+
+
+#: ``x`` for ``a @ x + x @ b = q``.
+solve_sylvester: Primitive = operation(
+    "solve_sylvester",
+    lambda xp, a, b, q: xp.scipy.linalg.solve_sylvester(a, b, q),
+    _sylvester_vjp_a,
+    _sylvester_vjp_b,
+    lambda g, ans, a, b, q: solve_sylvester(t(a), t(b), g),
+    finish=fit,
+)
+
+
+def _discrete_vjp_a(g: Any, ans: Any, a: Any, q: Any, *, method: Any) -> Any:
+    p = solve_discrete_lyapunov(h(a), conj(g), method=method)
+    return conj(matmul(matmul(p, a), h(ans)) + matmul(matmul(h(p), a), ans))
+
+
+#: ``x`` for ``a @ x @ aᴴ - x + q = 0``.
+solve_discrete_lyapunov: Primitive = operation(
+    "solve_discrete_lyapunov",
+    lambda xp, a, q, *, method: xp.scipy.linalg.solve_discrete_lyapunov(a, q, method),
+    _discrete_vjp_a,
+    lambda g, ans, a, q, *, method: conj(solve_discrete_lyapunov(h(a), conj(g), method=method)),
+    finish=fit,
+)
+
+
+# -- Riccati equations --------------------------------------------------------------------------------
+# Both rules solve the linear equation of the closed loop a - b k once for each argument. The solution is Hermitian
+# for Hermitian q and r, which SciPy demands, so that only the Hermitian part of a cotangent counts.
+def _continuous(g: Any, x: Any, a: Any, b: Any, r: Any) -> tuple[Any, Any]:
+    gain = solve(r, matmul(h(b), x))
+    loop = a - matmul(b, gain)
+    g = conj(g)
+    return gain, solve_sylvester(loop, h(loop), -0.5 * (g + h(g)))
+
+
+def _continuous_vjp_b(g: Any, x: Any, a: Any, b: Any, q: Any, r: Any) -> Any:
+    gain, p = _continuous(g, x, a, b, r)
+    return -2.0 * conj(matmul(matmul(x, p), h(gain)))
+
+
+def _for_r(gain: Any, p: Any) -> Any:
+    return conj(matmul(matmul(gain, p), h(gain)))
+
+
+#: ``x`` for ``aᴴ x + x a - x b r⁻¹ bᴴ x + q = 0``.
+solve_continuous_are: Primitive = operation(
+    "solve_continuous_are",
+    lambda xp, a, b, q, r: xp.scipy.linalg.solve_continuous_are(a, b, q, r),
+    lambda g, x, a, b, q, r: 2.0 * conj(matmul(x, _continuous(g, x, a, b, r)[1])),
+    _continuous_vjp_b,
+    lambda g, x, a, b, q, r: conj(_continuous(g, x, a, b, r)[1]),
+    lambda g, x, a, b, q, r: _for_r(*_continuous(g, x, a, b, r)),
+    finish=fit,
+)
+
+
+def _discrete(g: Any, x: Any, a: Any, b: Any, r: Any) -> tuple[Any, Any, Any]:
+    weighted = matmul(h(b), x)
+    gain = solve(r + matmul(weighted, b), matmul(weighted, a))
+    loop = a - matmul(b, gain)
+    g = conj(g)
+    return gain, loop, solve_discrete_lyapunov(loop, 0.5 * (g + h(g)), method=None)
+
+
+def _discrete_are_vjp_a(g: Any, x: Any, a: Any, b: Any, q: Any, r: Any) -> Any:
+    _, loop, p = _discrete(g, x, a, b, r)
+    return 2.0 * conj(matmul(matmul(x, loop), p))
+
+
+def _discrete_are_vjp_b(g: Any, x: Any, a: Any, b: Any, q: Any, r: Any) -> Any:
+    gain, loop, p = _discrete(g, x, a, b, r)
+    return -2.0 * conj(matmul(matmul(matmul(x, loop), p), h(gain)))
+
+
+#: ``x`` for ``aᴴ x a - x - aᴴ x b (r + bᴴ x b)⁻¹ bᴴ x a + q = 0``.
+solve_discrete_are: Primitive = operation(
+    "solve_discrete_are",
+    lambda xp, a, b, q, r: xp.scipy.linalg.solve_discrete_are(a, b, q, r),
+    _discrete_are_vjp_a,
+    _discrete_are_vjp_b,
+    lambda g, x, a, b, q, r: conj(_discrete(g, x, a, b, r)[2]),
+    lambda g, x, a, b, q, r: _for_r(*_discrete(g, x, a, b, r)[::2]),
+    finish=fit,
+)
+
+
+# -- polar decomposition ------------------------------------------------------------------------------
+def _unitary_factor(xp: Any, a: Any) -> Any:
+    u, _, vh = xp.linalg.svd(a, full_matrices=False)
+    return xp.matmul(u, vh)
+
+
+def _unitary_factor_vjp(g: Any, ans: Any, a: Any) -> Any:
+    # From dU = U Ω + (1 - U Uᴴ) dA P⁻¹ with P Ω + Ω P = Uᴴ dA - dAᴴ U: Higham, "Functions of Matrices" (2008), ch. 8
+    u, g = ans, conj(g)
+    p = matmul(h(u), a)
+    overlap = matmul(h(u), g)
+    total = matmul(u, solve_sylvester(p, p, overlap - h(overlap)))
+    if a.shape[-2] > a.shape[-1]:
+        total = total + h(solve(p, h(g - matmul(u, overlap))))
+    return conj(total)
+
+
+#: The matrix with orthonormal columns that is nearest to ``a``, which is not wider than high.
+unitary_factor: Primitive = operation("unitary_factor", _unitary_factor, _unitary_factor_vjp)

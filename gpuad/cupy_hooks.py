@@ -8,12 +8,14 @@ raises some error of its own then, for which ``explain`` raises one that says wh
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from . import array_methods  # noqa: F401 - some of the methods that it gives to traced arrays are replaced here
 from .core.box import Box
 from .errors import UnsupportedError
 from .numpy.frontend import functions, is_traced, unsupported
@@ -58,9 +60,9 @@ def _meaning(kernel: Any) -> Callable[..., Any]:
         importlib.import_module("gpuad.scipy.special")  # not before a program uses SciPy's
     if not names:
         names = [_BEHIND.get(kernel.name, kernel.name)]
-    found = next((functions[name] for name in names if name in functions), None)
-    if found is not None:
-        return found
+    for name in names:
+        with contextlib.suppress(KeyError):
+            return functions[name]
     if kernel.name == "cupy_copy":  # what `a[index] = x` and copyto end in
         raise UnsupportedError(
             "a plain CuPy array can't hold a traced one: its derivative would be lost in silence. Make the array that "
@@ -159,5 +161,10 @@ def _instead(name: str) -> str:
             "gpuad.defvjp states, or "
         )
     ours = name.removeprefix("cupyx.").removeprefix("cupy.")
-    known = f"gpuad.{ours if ours.startswith('scipy.') else 'numpy.' + ours}, or " if ours in functions else ""
+    try:
+        functions[ours]
+    except KeyError:
+        known = ""
+    else:
+        known = f"gpuad.{ours if ours.startswith('scipy.') else 'numpy.' + ours}, or "
     return "x @ y, or " + known if ours in ("matmul", "dot") else known

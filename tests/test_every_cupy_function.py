@@ -26,6 +26,9 @@ EXCEPT = frozenset(
     "empty_like_pinned zeros_like_pinned byte_bounds profile time_range errstate seterr geterr array_repr array_str "
     "array2string format_float_positional format_float_scientific".split()
 )
+#: Orders of these are whole numbers, and here they would be others; or both value and derivative are at the end of
+#: what the function is defined for.
+NOT_SO_CALLED = [("betainc", ("m", 0, 1)), *((name, ("p", x)) for name in ("expn", "yn") for x in "mv")]
 #: "m" is a matrix, "v" a vector, "p" a matrix that isn't traced.
 CALLS = (("m",), ("m", "m"), ("m", 1), (["m", "m"],), ("m", "m", "m"), ("m", (3, 3)), ("m", [0, 1]), ("v", "v"))
 CALLS += (("m", 0, 1), ("p", "m"), ("m", "p"), ("v", "m"), ("p", "v"), ("v", "p"))
@@ -86,6 +89,8 @@ def test_it_is_right_or_says_no(emulated_cupy, module):
 def outcomes(cp, name, function):
     """What comes of each way to call a function, but for those that it refuses."""
     for call in CALLS:
+        if (name, call) in NOT_SO_CALLED:
+            continue
 
         def at(matrix, vector, call=call):
             return function(*filled(list(call), {"m": matrix, "v": vector, "p": cp.asarray(OTHER)}))
@@ -106,6 +111,9 @@ def outcomes(cp, name, function):
         try:
             gradients = gpuad.grad(f, (0, 1))(cp.asarray(X), cp.asarray(X[0]))
         except UnsupportedError:
+            continue
+        except NotImplementedError as error:
+            assert "isn't available on the cupy backend" in str(error)  # its derivative takes what CuPy lacks
             continue
         except Exception as error:
             if refusal(error) is None and "cannot be interpreted as an integer" not in str(error):

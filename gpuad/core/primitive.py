@@ -210,7 +210,13 @@ class Elementwise(Primitive):
         self.apply = recorder(self)
         self.impl = _Implementations(self)
         #: What ``impl`` has for NumPy's arrays, at hand.
-        self.host = self.impl[np.ndarray]
+        self.host = self._at_hand()
+
+    def _at_hand(self) -> Callable[..., Any]:
+        try:
+            return self.impl[np.ndarray]
+        except ImportError:  # SciPy isn't installed, which is of no concern to CuPy's arrays
+            return lambda *args: self.impl[np.ndarray](*args)
 
     def define_vjps(self, vjps: Sequence[Rule | None], *, plain: bool = False, **how: Any) -> None:
         super().define_vjps(vjps, **how)

@@ -81,8 +81,9 @@ def _spence_slope(x: Any) -> Any:
 spence: Unary = unary("scipy.special.spence", lambda g, ans, x: g * _spence_slope(x), plain=False)
 lambertw: Primitive = operation(
     "scipy.special.lambertw",
-    lambda xp, z, *, k, tol: xp.scipy.special.lambertw(z, k, tol),
-    lambda g, ans, z, *, k, tol: g * exp(-ans) / (1.0 + ans),
+    lambda xp, z, k, *, tol: xp.scipy.special.lambertw(z, k, tol),
+    lambda g, ans, z, k, *, tol: g * exp(-ans) / (1.0 + ans),
+    refuse("lambertw", "k", "it is an integer"),
     finish=fit,
     elementwise=True,
 )

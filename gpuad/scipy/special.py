@@ -68,12 +68,11 @@ def _ufunc(name: str, primitive: Any) -> None:
         if options or len(args) > count:
             import scipy.special
 
-            return apply(getattr(scipy.special, name), "__call__", args[:count], _with_out(args[count:], options))
+            ufunc, out = getattr(scipy.special, name), args[count:]
+            if out:
+                options["out"] = out + (None,) * (ufunc.nout - len(out))
+            return apply(ufunc, "__call__", args[:count], options)
         return primitive(*(as_arrays(args) if any(type(a) in (list, tuple) for a in args) else args))
-
-
-def _with_out(out: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-    return options | {"out": out} if out else options
 
 
 for _module, _names in _UFUNCS.items():
@@ -92,7 +91,7 @@ def polygamma(n: Any, x: Any) -> Any:
 
 @numpy_function("scipy.special.multigammaln")
 def multigammaln(a: Any, d: Any) -> Any:
-    return gammas.multigammaln(as_array(a), d=d)
+    return gammas.multigammaln(as_array(a), d=int(d))
 
 
 @numpy_function("scipy.special.zeta")
@@ -148,7 +147,7 @@ for _name in bessel.spherical:
 
 @numpy_function("scipy.special.lambertw")
 def lambertw(z: Any, k: Any = 0, tol: float = 1e-8) -> Any:
-    return integrals.lambertw(as_array(z), k=k, tol=tol)
+    return integrals.lambertw(as_array(z), k, tol=float(tol))
 
 
 # The ufuncs that SciPy's functions of these names call.

@@ -442,6 +442,8 @@ def test_losses(loss):
     start = o.least_squares(f, [1.0, 1.0], args=(Y,)).x
     run = lambda y: o.least_squares(f, start, args=(y,), **how)  # noqa: E731
     close(run(Y).cost, jvp(lambda y: run(y).cost, (Y,), (Y,))[0])
+    with pytest.raises(AttributeError):
+        jvp(lambda y: run(y).jac, (Y,), (Y,))  # SciPy's isn't the Jacobian then
     check_grads(lambda y: run(y).x, (Y,), order=1, rtol=1e-4, eps=1e-4)
 
 
@@ -470,6 +472,14 @@ def test_curve_fit():
     close(value[1], traced[1], rtol=1e-5)
     report = o.curve_fit(model, T, Y, full_output=True)
     assert len(report) == 5
+
+
+def test_as_many_data_as_parameters():
+    fit = lambda y: o.curve_fit(lambda t, a, b: a * t + b, T[:2], y)  # noqa: E731
+    with pytest.warns(theirs.OptimizeWarning, match="Covariance"):
+        (_, covariance), (moved, _) = jvp(fit, (Y[:2],), (np.ones(2),))
+    close(moved, [0, 1], atol=1e-6)
+    assert np.isinf(covariance).all()
 
 
 def test_curve_fit_is_linear_regression_where_the_model_is_linear():

@@ -54,7 +54,7 @@ def least_squares(
     """As :func:`scipy.optimize.least_squares`, with the Jacobian by gpuad unless ``jac`` is given; differentiable.
 
     Where ``args``, ``kwargs`` or ``bounds`` are traced, or anything else that ``fun`` reads, the entries ``x``,
-    ``fun``, ``cost``, ``jac`` and ``grad`` of the result are: see ``minimize``.
+    ``fun``, ``cost``, ``grad`` and, for the linear ``loss``, ``jac`` of the result are: see ``minimize``.
     """
     args, kwargs = as_tuple(args), kwargs or {}
     bounds = bounds if isinstance(bounds, theirs.Bounds) else tuple(bounds)
@@ -76,7 +76,6 @@ def least_squares(
         ftol=ftol,
         xtol=xtol,
         gtol=gtol,
-        x_scale=x_scale,
         loss=watched(loss) if callable(loss) else loss,
         f_scale=held(f_scale),
         diff_step=diff_step,
@@ -87,7 +86,7 @@ def least_squares(
         verbose=verbose,
         args=held(args),
         kwargs=held(kwargs),
-        **more,
+        **more | ({} if x_scale is None else {"x_scale": x_scale}),  # whose default differs between versions
     )
     if watched.traced:
         rho: Function = (lambda z: loss(z)[0]) if callable(loss) else _LOSSES[loss]
@@ -100,7 +99,8 @@ def least_squares(
 
         limits = Limits(lambda x: x, *_box(bounds, len(result.x)))
         x = minimum(cost, result.x, [limits], "least_squares", converged=bool(result.success))
-        result = traced_result(result, x=x, fun=here(x), cost=cost(x), jac=jacobian(here, x), grad=grad(cost)(x))
+        more = {"jac": jacobian(here, x)} if loss == "linear" else {}  # with another it is SciPy's way to the Hessian
+        result = traced_result(result, x=x, fun=here(x), cost=cost(x), grad=grad(cost)(x), **more)
     if unknowns.tree is not None:
         result.x = unknowns.restore(result.x)
     return result
@@ -158,12 +158,12 @@ def curve_fit(
         return found
     if nan_policy == "omit":
         raise UnsupportedError("curve_fit: nan_policy='omit' with traced data; leave the entries out before")
-    p, covariance = _traced_fit(f, xdata, ydata, sigma, absolute_sigma, bounds, found[0])
+    p, covariance = _traced_fit(f, xdata, ydata, sigma, absolute_sigma, bounds, *found[:2])
     return (p, covariance, {"nfev": found[2]["nfev"]}, *found[3:]) if full_output else (p, covariance)
 
 
 def _traced_fit(
-    f: Function, xdata: Any, ydata: Any, sigma: Any, absolute_sigma: bool, bounds: Any, p0: Any
+    f: Function, xdata: Any, ydata: Any, sigma: Any, absolute_sigma: bool, bounds: Any, p0: Any, covariance: Any
 ) -> tuple[Any, Any]:
     """The parameters and their covariance as functions of what is traced."""
 
@@ -184,8 +184,11 @@ def _traced_fit(
 
     limits = Limits(lambda p: p, *_box(bounds, len(p0)))
     p = minimum(cost, p0, [limits], "curve_fit", converged=True)
+    freedom = np.size(ydata) - len(p0)
+    if not (absolute_sigma or freedom > 0):
+        return p, covariance  # which is infinite
     slopes = jacobian(residuals, p)
     covariance = functions["linalg.inv"](slopes.T @ weighted(slopes))
     if not absolute_sigma:
-        covariance = covariance * (2.0 * cost(p) / (slopes.shape[0] - len(p0)))
+        covariance = covariance * (2.0 * cost(p) / freedom)
     return p, covariance

@@ -111,10 +111,18 @@ copysign: Binary = binary("copysign", lambda g, ans, x, y: where(signbit(x) == s
 nextafter: Binary = binary("nextafter", lambda g, ans, x, y: g, None)
 ldexp: Binary = binary("ldexp", lambda g, ans, x, y: ldexp(g, y), None)
 
+
+def _log_of_base(x: Any) -> Any:
+    """The logarithm, with 0 for that of 0; of a Python number one again, which takes the dtype of what it meets."""
+    if type(x) in (int, float) and x >= 0:
+        return math.log(x) if x else 0.0
+    return log(where(x == 0, 1.0, x))
+
+
 _power: Binary = binary(
     "power",
     lambda g, ans, x, y: g * y * _power(x, where(y == 0, 1.0, y - 1.0)),
-    lambda g, ans, x, y: g * ans * log(where(x == 0, 1.0, x)),
+    lambda g, ans, x, y: g * ans * _log_of_base(x),
     plain=False,  # the short way of the tape would make an array of an exponent, and NumPy knows 2 and 0.5 as such
 )
 _POWERS = {2: square, 1: positive, -1: reciprocal, 0.5: sqrt}

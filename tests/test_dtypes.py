@@ -1,0 +1,86 @@
+"""Numbers keep their precision: float16, float32 and complex64 through values, gradients and what lies between.
+
+``test_ops.py`` compares the dtypes of values with NumPy's own, and those of gradients with the arguments'.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import gpuad
+import gpuad.numpy as gnp
+from gpuad.core.box import spec_of
+from gpuad.ops import declare
+from test_ops import SAMPLES, flat, inputs
+
+NUMPY = gpuad.backend.get("numpy")
+COMPLEX = pytest.mark.parametrize("s", [s for s in SAMPLES if s.complex], ids=lambda s: s.label)
+
+
+def ones(values):
+    return [gpuad.transforms.gradients.ones_like(v) for v in values]
+
+
+@COMPLEX
+def test_complex64(s):
+    wide, narrow = inputs(s, NUMPY, "complex128"), inputs(s, NUMPY, "complex64")
+    value, pullback = gpuad.vjp(lambda *a: flat(s.f(gnp, *a)), *narrow)
+    reference = flat(s.f(np, *narrow))
+    exact = gpuad.vjp(lambda *a: flat(s.f(gnp, *a)), *wide)[1](ones(flat(s.f(gnp, *wide))))
+    for got, want in zip(value, reference, strict=True):
+        assert got.dtype == np.asarray(want).dtype
+    for g, a, e in zip(pullback(ones(value)), narrow, exact, strict=True):
+        assert g.dtype == a.dtype
+        np.testing.assert_allclose(
+            g, e.astype("complex64"), rtol=2e-3, atol=2e-4 * max(1.0, np.max(np.abs(e), initial=0))
+        )
+
+
+#: Rules whose terms cancel, so that they calculate in float64 whatever they are given.
+CANCELLING = ("riemann_zeta", "student")
+
+
+@pytest.mark.parametrize(
+    "s", [s for s in SAMPLES if s.order and not s.label.startswith(CANCELLING)], ids=lambda s: s.label
+)
+def test_no_rule_widens(s, monkeypatch):
+    """A rule that calculates in float64 would be narrowed at its end, and cost twice the memory before."""
+    args = inputs(s, NUMPY, "float32")
+    narrowed = []
+    astype = declare.astype
+
+    def noted(x, *, dtype):
+        narrowed.append(spec_of(x).dtype.itemsize > np.dtype(dtype).itemsize)
+        return astype(x, dtype=dtype)
+
+    monkeypatch.setattr(declare, "astype", noted)
+    with np.errstate(all="ignore"):
+        value, pullback = gpuad.vjp(lambda *a: flat(s.f(gnp, *a)), *args)
+        if any(narrowed) or any(v.dtype.kind in "fc" and v.dtype != "float32" for v in value):
+            return  # the function itself calculates in another precision, as NumPy's and SciPy's do
+        pullback(ones(value))
+    assert not any(narrowed)
+
+
+def test_each_argument_keeps_its_own():
+    x, y, z = np.ones(3, "float32"), np.full(3, 2.0), np.full(3, 0.5, "float16")
+    gs = gpuad.grad(lambda x, y, z: np.sum(x * y + np.where(x > 0, z, y) + np.maximum(x, z) @ y), (0, 1, 2))(x, y, z)
+    assert [g.dtype for g in gs] == ["float32", "float64", "float16"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_where_others_widen(dtype):
+    x = np.linspace(0.1, 0.9, 6).astype(dtype).reshape(2, 3)
+    for f in (
+        np.mean, np.max, np.min, np.var, np.std, np.median, np.prod, np.ptp, np.nanmean, np.nansum, np.linalg.norm,
+        lambda x: np.where(x > 0.5, x, 0.0), lambda x: np.clip(x, 0.2, 0.8), lambda x: x**2.5, lambda x: 2 * x / 3,
+        lambda x: x - np.float32(1) if dtype == "float32" else x, lambda x: np.average(x, axis=0), np.cumsum, np.sinc,
+        lambda x: np.quantile(x, 0.3), lambda x: np.pad(x, 1, "linear_ramp"), np.gradient, np.diff, np.logaddexp.reduce,
+        lambda x: np.power(x, 2), lambda x: np.float64(2.0).item() * x, lambda x: x.reshape(-1) @ x.reshape(-1),
+        lambda x: np.sort(x, axis=None)[::2], lambda x: np.einsum("ij,kj->ik", x, x), lambda x: np.trapezoid(x, dx=0.1),
+    ):  # fmt: skip
+        results = flat(f(x))
+        value, pullback = gpuad.vjp(lambda x, f=f: flat(f(x)), x)
+        assert [v.dtype for v in value] == [r.dtype for r in results] == [dtype] * len(results)
+        assert pullback(ones(value))[0].dtype == dtype

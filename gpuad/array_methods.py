@@ -13,6 +13,7 @@ import numpy as np
 
 from .core.box import Box, innermost
 from .core.memory import base_of, owner_of
+from .core.tape import binary_recorder
 from .core.untraced import settled
 from .errors import UnsupportedError
 from .numpy.contractions import matmul
@@ -35,7 +36,7 @@ for _name, _prim in {
     "truediv": e.divide,
     "mod": e.remainder,
 }.items():
-    setattr(Box, f"__{_name}__", _prim.apply)
+    setattr(Box, f"__{_name}__", binary_recorder(_prim, operator=True))
     setattr(Box, f"__r{_name}__", _reflected(_prim.apply))
 
 _OPERATORS: dict[str, Callable[..., Any]] = {

@@ -22,6 +22,7 @@ LAYERS = [
     ["values", "custom", "lift", "util", "wrap_util"],
     ["autograd_names"],
     ["extend", "builtins", "tracer", "differential_operators", "misc"],
+    ["numpy.numpy_boxes", "numpy.numpy_vjps", "numpy.numpy_vspaces", "numpy.numpy_wrapper"],
     ["scipy"],
     ["test_util"],
     [""],  # gpuad/__init__.py

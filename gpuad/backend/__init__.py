@@ -143,7 +143,7 @@ def backend_of(args: Any, operation: str = "this operation") -> Backend:
         backend = owner_of_type(type(a))
         if backend is None:
             cls: Any = type(a)
-            if not _goes_along(cls):
+            if not goes_along(cls):
                 raise TypeError(
                     f"{operation}: argument {i} is of type {cls.__module__}.{cls.__qualname__}, which is no array of "
                     "any backend, nor a number or a list of numbers. Convert it before, as with numpy.asarray(x)"
@@ -163,7 +163,7 @@ def backend_of(args: Any, operation: str = "this operation") -> Backend:
 
 
 @functools.cache
-def _goes_along(cls: type) -> bool:
+def goes_along(cls: type) -> bool:
     """Whether things of this type, which belong to no backend, may stand beside arrays of any."""
     return issubclass(cls, (int, float, complex, list, tuple, range))
 

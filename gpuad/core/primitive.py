@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import backend_of, owner_of_type
+from ..backend import backend_of, goes_along, owner_of_type
 from ..backend.interface import Backend
 from ..errors import MissingRuleError
 from .box import Box, Spec
@@ -180,8 +180,10 @@ class _Implementations(dict[type, Callable[..., Any]]):
         self.prim = prim
 
     def __missing__(self, cls: type) -> Callable[..., Any]:
-        backend = owner_of_type(cls) or backend_of(())
-        self[cls] = found = self.prim.implementation(backend)
+        backend = owner_of_type(cls)
+        if backend is None and not goes_along(cls):
+            return lambda *args: self.prim.evaluate(args, {})  # which says that it is no array
+        self[cls] = found = self.prim.implementation(backend or backend_of(()))
         return found
 
 

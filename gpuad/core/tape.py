@@ -185,8 +185,11 @@ def unary_recorder(prim: Unary, otherwise: Callable[..., Any] | None = None) -> 
     return apply
 
 
-def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
-    """A function that applies ``prim`` to two arguments, of which one or both are boxes."""
+def binary_recorder(prim: Binary, *, operator: bool = False) -> Callable[[Any, Any], Any]:
+    """A function that applies ``prim`` to two arguments, of which one or both are boxes.
+
+    That of an ``operator`` leaves the work to the other argument, where that is of a class that knows how to.
+    """
 
     def apply(x: Any, y: Any) -> Any:
         kind = type(y)
@@ -210,7 +213,12 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
             elif kind is list or kind is tuple:
                 return process(x, y)
             else:
-                ans = prim(xv, y)
+                try:
+                    ans = prim(xv, y)
+                except TypeError:
+                    if operator and _takes_over(y):
+                        return NotImplemented
+                    raise
                 if spec_of(ans) is not spec:  # x was broadcast or promoted, which its rule knows nothing of
                     return tape.record(prim, (x, y), [xv, y], {}, ans)
                 if short[0][3]:
@@ -264,9 +272,20 @@ def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
             y = beside(x, y)
         level = innermost_level((x, y))
         assert level is not None
-        return level.process(prim, (x, y), {})
+        try:
+            return level.process(prim, (x, y), {})
+        except TypeError:
+            if operator and _takes_over(y):
+                return NotImplemented
+            raise
 
     return apply
+
+
+def _takes_over(y: Any) -> bool:
+    """Whether ``y`` is of a class that applies ufuncs in its own way, to what it holds: xarray's, for one."""
+    cls = type(y)
+    return cls is not Box and not issubclass(cls, ndarray) and getattr(cls, "__array_ufunc__", None) is not None
 
 
 def beside(x: Box, y: Any) -> Any:

@@ -203,6 +203,28 @@ def test_odeint_of_a_function_that_reads_what_is_traced():
         grad(lambda k: integrate.odeint(lambda y, t: -k * y, 1.0 * k, T, gradient="adjoint")[-1, 0])(1.3)
 
 
+def test_a_function_that_writes_into_an_array():
+    def f(y, t, k):
+        dy = gnp.zeros(2)
+        dy[0] = y[1]
+        dy[1] = -k * y[0]
+        return dy
+
+    def g(t, y, k):
+        return gnp.array([y[1], -k * y[0]])
+
+    # y = cos(sqrt(k) t)
+    want = -np.sin(np.sqrt(1.3) * 2.0) / np.sqrt(1.3)
+    for gradient in ("direct", "adjoint"):
+        slope = grad(lambda k, s=gradient: integrate.odeint(f, [1.0, 0.0], T, (k,), gradient=s, **TIGHT)[-1, 0])(1.3)
+        assert slope == pytest.approx(want, rel=1e-6)
+        slope = grad(
+            lambda k, s=gradient: integrate.solve_ivp(g, (0, 2), gnp.eye(2)[0], args=(k,), gradient=s, **TIGHT).y[0, -1]
+        )(1.3)
+        assert slope == pytest.approx(want, rel=1e-6)
+    assert grad(lambda k: k * integrate.quad(lambda x: gnp.ones(1)[0] * x, 0, 1)[0])(2.0) == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("gradient", ["direct", "adjoint"])
 def test_times_may_fall_and_repeat(gradient):
     t = np.array([1.0, 1.0, 0.5, 0.0])

@@ -19,6 +19,7 @@ from ...numpy.creation import convert
 from ...numpy.frontend import functions, is_traced
 from ...ops.declare import operation
 from ...transforms.gradients import vjp
+from .plainly import opened
 
 #: (f(t, y), y0, times) -> the solution at the times, one row each
 Solver = Callable[[Callable[[Any, Any], Any], Any, Sequence[float]], Any]
@@ -47,7 +48,7 @@ class Problem:
         y0, t, *traced = self.parts(flat)
 
         def f(t: Any, y: Any) -> Any:
-            slope = self.slope(y, t, *traced)
+            slope = opened(self.slope(y, t, *traced))
             if is_traced([slope]):
                 raise UnsupportedError(
                     "the right-hand side of an ODE reads a traced array that isn't among its arguments, and the "

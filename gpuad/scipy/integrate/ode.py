@@ -14,7 +14,7 @@ from ...errors import UnsupportedError
 from ...numpy.creation import as_array, as_arrays, convert, home
 from ...numpy.frontend import functions, is_traced
 from . import adjoint
-from .plainly import ReadsTraced, plainly
+from .plainly import ReadsTraced, opened, plainly
 from .runge_kutta import TABLEAUS, Control, Rhs, Step, solution_at, solution_at_traced, steps, stretched
 
 
@@ -31,7 +31,7 @@ def odeint(
     too, and differentiates by the adjoint equation; ``func`` may then read traced arrays only from its
     arguments. The tolerances are those of the solution, and of the adjoint one.
     """
-    args = args if isinstance(args, tuple) else (args,)
+    y0, t, args = opened((y0, t, args if isinstance(args, tuple) else (args,)))
     options = {"rtol": rtol, "atol": atol, "tcrit": tcrit, "h0": h0, "hmax": hmax, "hmin": hmin, "mxstep": mxstep}
     orders = {"mxhnil": mxhnil, "mxordn": mxordn, "mxords": mxords, "ixpr": ixpr}
     if not _any_traced(y0, t, args) and home(y0) is numpy_backend:
@@ -92,7 +92,7 @@ def solve_ivp(
     RK45 and RK23, whose default it is. ``"adjoint"`` solves by SciPy's solver of any method, and
     differentiates by the adjoint equation; ``fun`` may then read traced arrays only from its arguments.
     """
-    args = () if args is None else tuple(args)
+    t_span, y0, t_eval, args = opened((t_span, y0, t_eval, () if args is None else tuple(args)))
     name = method if isinstance(method, str) else getattr(method, "__name__", "")
     untraced = not _any_traced(t_span, y0, t_eval, args)
     if untraced and home(y0) is numpy_backend:
@@ -257,7 +257,7 @@ def _state(y: Any) -> Any:
 
 def _slope(slope: Any, y: Any) -> Any:
     """What a right-hand side returned, as a vector like ``y``."""
-    want, slope = spec_of(y), as_array(slope, home(y))
+    want, slope = spec_of(y), as_array(opened(slope), home(y))
     have = spec_of(slope)
     if have.dtype != want.dtype:
         slope = convert(slope, want.dtype)

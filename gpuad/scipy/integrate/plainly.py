@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from ...core.pytree import tree_map
+from ...core.untraced import settled
 from ...numpy.frontend import is_traced
 
 
@@ -13,12 +15,17 @@ class ReadsTraced(Exception):
     """A function that was called with plain numbers returned a traced array."""
 
 
+def opened(tree: Any) -> Any:
+    """``tree`` with arrays that are to take traced writes, but didn't, as the plain ones they are so far."""
+    return tree_map(settled, tree)
+
+
 def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
     """``function``, which raises ``ReadsTraced`` instead of returning what is traced."""
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        result = function(*args, **kwargs)
+        result = opened(function(*args, **kwargs))
         if is_traced([result]):
             raise ReadsTraced
         return result

@@ -21,7 +21,7 @@ from ...numpy.frontend import is_traced
 from ...ops.declare import fit, variadic
 from ...ops.weighted_sum import weighted_sum
 from ...transforms.gradients import vjp
-from .plainly import ReadsTraced, plainly
+from .plainly import ReadsTraced, opened, plainly
 
 
 def fixed_quad(func: Callable[..., Any], a: Any, b: Any, args: Any = (), n: int = 5) -> tuple[Any, None]:
@@ -108,7 +108,7 @@ def quad(
     A ``func`` that reads traced arrays without being given them is integrated by Gauss's rule instead, which
     is differentiated.
     """
-    args = args if isinstance(args, tuple) else (args,)
+    a, b, args = opened((a, b, args if isinstance(args, tuple) else (args,)))
     options = {
         "full_output": full_output, "epsabs": epsabs, "epsrel": epsrel, "limit": limit, "points": points,
         "weight": weight, "wvar": wvar, "wopts": wopts, "maxp1": maxp1, "limlst": limlst, "complex_func": complex_func,
@@ -132,7 +132,7 @@ def quad(
                 "quad: with weight=, complex_func= or full_output= the integrand may read traced arrays only from its "
                 "arguments: pass them in args="
             ) from None
-        return _through_nodes(lambda x: func(x, *args), a, b, points)
+        return _through_nodes(lambda x: opened(func(x, *args)), a, b, points)
     return (value, *integral.report)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
 import gpuad
 from gpuad.errors import UnsupportedError
+from gpuad.lift import lift
 
 RNG = np.random.default_rng(5)
 X = RNG.uniform(0.2, 1.4, (4, 3))
@@ -231,3 +234,33 @@ def test_no_raw_memory_is_offered(emulated_cupy):
         return emulated_cupy.sum(x)
 
     gpuad.grad(f)(emulated_cupy.asarray(Y))
+
+
+def stacked(cp, x, y):
+    h = cp.concatenate([cp.matmul(x, y)[:, None], cp.asarray(x)], axis=1)
+    return cp.einsum("ij,ij->", h, h) + cp.sum(cp.array([y[0], y[1] * x[0, 0]])) * cp.stack([y, y])[1, 2]
+
+
+def filled(cp, x, y):
+    out = cp.zeros((4, 3))
+    for i in range(4):
+        out[i] = cp.tanh(x[i]) * y
+    out[1:] += out[:-1]
+    return (out**2).sum()
+
+
+@pytest.mark.parametrize("program", [stacked, filled])
+def test_lifted(emulated_cupy, program):
+    cp = emulated_cupy
+    space: dict = {"cp": cp}
+    source = inspect.getsource(program).replace(f"def {program.__name__}(cp, ", f"def {program.__name__}(")
+    exec(compile(source, __file__, "exec"), space)  # its cp is a global name, as in a program
+    plain = space[program.__name__]
+    x, y = cp.asarray(X), cp.asarray(Y)
+    with pytest.raises(UnsupportedError, match="lift"):
+        gpuad.grad(plain)(x, y)
+    gradients = gpuad.grad(lift(plain), (0, 1))(x, y)
+    u, v = np.sin(X * 7.0), np.cos(Y * 5.0)
+    ahead, back = (float(plain(cp.asarray(X + h * u), cp.asarray(Y + h * v))) for h in (STEP, -STEP))
+    along = float((gradients[0].get() * u).sum() + (gradients[1].get() * v).sum())
+    assert along == pytest.approx((ahead - back) / (2 * STEP), rel=1e-6)

@@ -12,6 +12,7 @@ import pytest
 import gpuad
 import gpuad.numpy as gnp
 from array_api_standard import ATTRIBUTES, CONSTANTS, DTYPES, EDITION, METHODS, SIGNATURES
+from conftest import refusal
 from gpuad.core.box import Box
 from gpuad.errors import UnsupportedError
 
@@ -258,3 +259,30 @@ def program_on_plain_arrays(program):
 
 def test_the_namespace_explains_itself():
     assert inspect.signature(Box.__array_namespace__).parameters["api_version"].default is None
+
+
+def test_the_signatures_hold_on_every_backend(backend):
+    """With arrays of the backend and all keywords; what the emulated device refuses to do is left out."""
+
+    def there(a):
+        if isinstance(a, tuple):
+            return tuple(map(there, a))
+        return backend.asarray(a) if isinstance(a, np.ndarray) else a
+
+    wrong = []
+    for signature in SIGNATURES:
+        name, count, keywords = parsed(signature)
+        args = arguments_of(name, count)
+        if name in ("empty", "empty_like", "from_dlpack"):
+            continue
+        try:
+            want = function(gnp, name)(*args)
+            got = function(gnp, name)(*map(there, args), **keywords)
+        except Exception as error:
+            if refusal(error) is None:
+                wrong.append(f"{name}: {type(error).__name__}: {error}")
+            continue
+        if isinstance(want, np.ndarray) and not np.allclose(backend.to_numpy(got), want):
+            wrong.append(f"{name}: got {got}, want {want}")
+    if np.lib.NumpyVersion(np.__version__) >= "2.3.0":
+        assert not wrong, "\n".join(wrong)

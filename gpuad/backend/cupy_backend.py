@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .cupy_keywords import keywords
 from .interface import Backend
 
 
@@ -21,9 +22,15 @@ def _solve(a: Any, b: Any) -> Any:
     return cupy.linalg.solve(a, b)
 
 
+def _cupy() -> Any:
+    import cupy
+
+    return cupy
+
+
 class CupyBackend(Backend):
     name = "cupy"
-    overrides = {"linalg.solve": _solve}  # noqa: RUF012
+    overrides = {"linalg.solve": _solve, **keywords(_cupy)}  # noqa: RUF012
     lends_its_class = False  # the `@` of CuPy's arrays fails with what only says that it is one
 
     @property
@@ -102,12 +109,6 @@ def _mend_broadcasting() -> None:
 
     dims: Any = importlib.import_module("cupy._manipulation.dims")
     cupy.broadcast = dims.broadcast = broadcast
-
-
-def _cupy() -> Any:
-    import cupy
-
-    return cupy
 
 
 @functools.cache

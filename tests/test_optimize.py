@@ -474,6 +474,12 @@ def test_curve_fit():
     assert len(report) == 5
 
 
+def test_data_in_lists():
+    fit = lambda y: o.curve_fit(lambda t, a: a * t, [1, 2, 3], [2, 4.0, y], sigma=[1, 1, 1])[0][0]  # noqa: E731
+    close(fit(6.0), 2.0)
+    close(grad(fit)(6.0), 3 / 14)
+
+
 def test_as_many_data_as_parameters():
     fit = lambda y: o.curve_fit(lambda t, a, b: a * t + b, T[:2], y)  # noqa: E731
     with pytest.warns(theirs.OptimizeWarning, match="Covariance"):

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import optimize as theirs
 
 from ...errors import UnsupportedError
-from ...numpy.frontend import functions
+from ...numpy.frontend import functions, is_traced
 from ...ops.elementwise import where
 from ...transforms.gradients import grad
 from .implicit import Function, Unknowns, Watched, as_tuple, jacobian, traced_result, vector
@@ -158,8 +158,16 @@ def curve_fit(
         return found
     if nan_policy == "omit":
         raise UnsupportedError("curve_fit: nan_policy='omit' with traced data; leave the entries out before")
+    xdata, ydata, sigma = map(_as_scipy_does, (xdata, ydata, sigma))
     p, covariance = _traced_fit(f, xdata, ydata, sigma, absolute_sigma, bounds, *found[:2])
     return (p, covariance, {"nfev": found[2]["nfev"]}, *found[3:]) if full_output else (p, covariance)
+
+
+def _as_scipy_does(data: Any) -> Any:
+    """Lists and integers as arrays of floating-point numbers."""
+    if isinstance(data, (list, tuple)):
+        data = functions["asarray"](data) if is_traced([data]) else np.asarray(data)
+    return data.astype(float) if isinstance(data, np.ndarray) and data.dtype.kind in "iu" else data
 
 
 def _traced_fit(

@@ -27,7 +27,9 @@ kernels: dict[Any, Callable[..., Any]] = {}
 #: The kernels behind functions of CuPy that aren't ufuncs themselves, by the names in CuPy's source.
 _BEHIND = {"cupy_where": "where", "cupy_clip": "clip", "cupy_angle": "angle"}
 _REDUCTIONS = ("cupy_count_nonzero", "cupy_nanmax", "cupy_nanmin")
-_NAMESPACES = {"cupy": "", "cupyx.scipy.special": "scipy.special."}
+_NAMESPACES = {"cupy": "", "cupyx": "", "cupyx.scipy.special": "scipy.special."}
+#: What CuPy has and NumPy hasn't.
+_OF_CUPY: dict[str, Callable[..., Any]] = {"rsqrt": lambda x: 1.0 / functions["sqrt"](x)}
 
 
 def is_kernel(x: Any) -> bool:
@@ -58,23 +60,24 @@ def _meaning(kernel: Any) -> Callable[..., Any]:
     names = list(_public_names(kernel))
     if any(name.startswith("scipy.") for name in names):
         importlib.import_module("gpuad.scipy.special")  # not before a program uses SciPy's
-    if not names:
-        names = [_BEHIND.get(kernel.name, kernel.name)]
+    if not names and not is_kernel(kernel) and kernel.name in _BEHIND:
+        names = [_BEHIND[kernel.name]]
     for name in names:
         with contextlib.suppress(KeyError):
-            return functions[name]
+            return _OF_CUPY.get(name) or functions[name]
     if kernel.name == "cupy_copy":  # what `a[index] = x` and copyto end in
         raise UnsupportedError(
             "a plain CuPy array can't hold a traced one: its derivative would be lost in silence. Make the array that "
             "is written into with gpuad.numpy.zeros, or decorate the function with gpuad.lift, under which its "
             "cupy.zeros is that of gpuad; or collect the parts in a list and gpuad.numpy.stack them"
         )
-    if is_kernel(kernel) and not kernel.name.startswith("cupy"):
+    if is_kernel(kernel):
         raise UnsupportedError(
             f"the CuPy kernel {kernel.name!r} met a traced array, and has no derivative. State one with "
             "gpuad.defvjp(kernel, lambda g, ans, *args: ...), a rule for each argument; or pass gpuad.stop_gradient(x)"
         )
-    raise unsupported(f"cupyx.{names[0]}" if names[0].startswith("scipy.") else f"cupy.{names[0]}")
+    name = names[0] if names else kernel.name.removeprefix("cupy_")
+    raise unsupported(f"cupyx.{name}" if name.startswith("scipy.") else f"cupy.{name}")
 
 
 def _public_names(kernel: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 
 import numpy as np
@@ -133,6 +134,7 @@ PROGRAMS |= {
     "complex": lambda cp, x, y: cp.sum(cp.abs(cp.exp(1j * x) + y * y) ** 2) + (x + 1j * y).real.sum(),
     "degrees": lambda cp, x, y: cp.sum(cp.deg2rad(x * 30.0) * cp.degrees(y) + cp.copysign(x, -y)),
     "float32": lambda cp, x, y: cp.sum((x.astype("float64") * 2.0 * y) ** 2),
+    "rsqrt": lambda cp, x, y: cp.sum(importlib.import_module("cupyx").rsqrt(x) * y),
     "norm": lambda cp, x, y: cp.linalg.norm(x) + cp.sqrt(cp.sum(y * y)),
     "unpacked": lambda cp, x, y: sum(a * b for a, b in zip(*x[:2], strict=True)) + len(x) * y[0],
     "casts": lambda cp, x, y: cp.sum(cp.add(x, y, dtype="float64")) + cp.sum(cp.multiply(2, x)),
@@ -182,10 +184,11 @@ def test_a_kernel_with_a_rule_is_a_primitive_under_its_own_name(emulated_cupy):
         gpuad.grad(lambda x: cp.sum(cube(x, cp.empty(3))))(cp.asarray(Y))
 
 
-def test_kernels_are_known_by_identity(emulated_cupy):
+@pytest.mark.parametrize("name", ["cupy_tanh", "tanh", "cupy_where", "exp"])
+def test_kernels_are_known_by_identity(emulated_cupy, name):
     cp = emulated_cupy
-    pretender = cp.ElementwiseKernel("T x", "T y", "y = 2 * x", "cupy_tanh")
-    with pytest.raises(UnsupportedError, match="tanh"):
+    pretender = cp.ElementwiseKernel("T x", "T y", "y = 2 * x", name)
+    with pytest.raises(UnsupportedError, match=f"the CuPy kernel '{name}'"):
         gpuad.grad(lambda x: cp.sum(pretender(x)))(cp.asarray(Y))
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from ..backend import current
 from ..core.box import spec_of
 from ..ops import elementwise as e
-from ..ops.index import getitem
 from .creation import as_array, as_arrays, home
 from .frontend import functions, numpy_function
 from .shapes import flip, ravel
@@ -43,25 +42,7 @@ _descending("sort")
 _descending("argsort")
 
 
-# -- sets of numbers ----------------------------------------------------------------------------------
-def _unique(name: str) -> None:
-    @numpy_function(name)
-    def unique(x: Any, /) -> Any:
-        """Differentiable in the values, each of which is that of its first occurrence."""
-        plain, xp = e.stop_gradient(as_array(x)), home(x)
-        found = xp.function(name)(plain)
-        alone = name == "unique_values"
-        in_order, places = xp.function("unique")(plain, return_index=True, equal_nan=False)
-        # The standard leaves the order of the values open, and NumPy makes use of it.
-        places = places[xp.function("searchsorted")(in_order, found if alone else found.values)]
-        values = getitem(ravel(x), places)
-        return values if alone else found._replace(values=values)
-
-
-for _name in ("unique_all", "unique_counts", "unique_inverse", "unique_values"):
-    _unique(_name)
-
-
+# -- membership -----------------------------------------------------------------------------------------
 @numpy_function("isin")
 def isin(element: Any, test_elements: Any, *options: Any, **keywords: Any) -> Any:
     elements = [e.stop_gradient(a) for a in as_arrays([element, test_elements])]

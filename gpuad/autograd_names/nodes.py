@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 from ..core import box as core
+from ..core import pytree
 from ..core.box import make_box, spec_of
+from ..core.foreign import Foreign
 from ..core.level import Level
 from ..core.primitive import Primitive
 from ..core.pytree import children, is_leaf, leaves, rebuild, tree_map
@@ -21,11 +23,44 @@ from .vspaces import vspace
 
 class _BoxType(type):
     def __instancecheck__(cls, instance: Any) -> bool:
-        return cls is Box and type(instance) is core.Box
+        return (cls is Box and type(instance) is core.Box) or type.__instancecheck__(cls, instance)
 
 
 class Box(metaclass=_BoxType):
-    """What every traced array is an instance of."""
+    """What every traced array is an instance of.
+
+    A subclass, once it is registered, is what functions meet in place of a traced value of a type of one's
+    own. That type must be registered with a ``VSpace``, and what is done with its values be primitives.
+    """
+
+    _node: Any
+
+    @property
+    def _value(self) -> Any:
+        """The value that is traced."""
+        return _of_foreign(type(self))(self, [self._node.value])
+
+    @classmethod
+    def register(cls, value_type: type) -> None:
+        """Let this class stand for traced values of ``value_type``, a type that gpuad doesn't trace by itself."""
+        if issubclass(value_type, (list, tuple, dict)):
+            return  # traced as they are
+        pytree.register(value_type, lambda value: [Foreign(value, vspace(value))], _of_foreign(cls))
+        pytree.register(cls, lambda box: [box._node], _of_foreign(cls))
+
+
+def _of_foreign(cls: type[Box]) -> Callable[[Any, list[Any]], Any]:
+    """Puts a value back together: the value itself, or a box if it is traced."""
+
+    def rebuild(like: Any, parts: list[Any]) -> Any:
+        (part,) = parts
+        if type(part) is Foreign:
+            return part.value
+        box = cls.__new__(cls)
+        box._node = part
+        return box
+
+    return rebuild
 
 
 class SequenceBox(Box):

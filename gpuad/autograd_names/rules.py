@@ -9,19 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from .. import custom
-from ..core.box import innermost
 from ..core.primitive import Primitive
-from ..core.pytree import tree_map
 from ..custom import Stage, UserPrimitive
 from ..util import subval
-from .vspaces import dense, vspace
+from .vspaces import dense, getval, vspace
 
 Maker = Callable[..., Any]
-
-
-def getval(x: Any) -> Any:
-    """The raw value behind a traced array; those in a container."""
-    return tree_map(innermost, x)
 
 
 class AutogradPrimitive(UserPrimitive):

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..backend import backend_of, owner_of_type
 from ..core.box import Box, innermost, spec_of
+from ..core.pytree import tree_map
 from ..numpy.frontend import functions
 from ..util import subvals
 
@@ -83,6 +84,11 @@ class VSpace:
         VSpace.mappings[value_type] = vspace_maker or cls
 
 
+def getval(x: Any) -> Any:
+    """The raw value behind a traced array; those in a container."""
+    return tree_map(innermost, x)
+
+
 def vspace(value: Any) -> VSpace:
     """The vector space that ``value`` is from: of arrays, or of containers of such."""
     kind = type(value)
@@ -93,6 +99,9 @@ def vspace(value: Any) -> VSpace:
         return ComplexArrayVSpace(value) if spec_of(value).dtype.kind == "c" else ArrayVSpace(value)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return NamedTupleVSpace(value)
+    raw = getval(value)
+    if type(raw) is not kind:
+        return vspace(raw)
     raise TypeError(f"Can't find vector space for value {value} of type {kind}.")
 
 

@@ -5,8 +5,8 @@ from typing import Any as _Any
 #: What autograd's ``core`` offers, and where it is; imported when a program asks for it.
 _FROM_AUTOGRAD = {
     "nodes": "Box JVPNode Node VJPNode backward_pass isbox primitive_jvps primitive_vjps trace",
-    "rules": "def_linear defjvp defjvp_argnum defjvp_argnums defvjp defvjp_argnum defvjp_argnums getval sum_outgrads",
-    "vspaces": "SparseObject VSpace vspace",
+    "rules": "def_linear defjvp defjvp_argnum defjvp_argnums defvjp defvjp_argnum defvjp_argnums sum_outgrads",
+    "vspaces": "SparseObject VSpace getval vspace",
 }
 _UNDER_OTHER_NAMES = {"make_jvp": "jvp_of", "make_vjp": "vjp_of"}
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..backend import backend_of
 from .box import innermost, spec_of
+from .foreign import Foreign
 
 
 def zeros_like(x: Any) -> Any:
@@ -25,4 +26,6 @@ def _filled_like(x: Any, number: int, make: str) -> Any:
     raw = innermost(x)
     if isinstance(raw, (np.generic, bool, int, float, complex)):
         return spec.dtype.type(number)
+    if type(raw) is Foreign:
+        return raw.zeros()
     return getattr(backend_of((raw,)).xp, make)(spec.shape, spec.dtype)

@@ -20,6 +20,8 @@ def children(tree: Any) -> list[tuple[str, Any]] | None:
         return [(f"[{key!r}]", value) for key, value in tree.items()]
     if kind is _SEQUENCE:
         return [(f"[{i}]", value) for i, value in enumerate(tree)]
+    if kind is _REGISTERED:
+        return [("", part) for part in _registered[type(tree)][0](tree)]
     return [(f".{name}", getattr(tree, name)) for name in _field_names(tree)]
 
 
@@ -32,10 +34,22 @@ def parts_of(tree: Any) -> Iterable[Any] | None:
         return tree.values()  # type: ignore[no-any-return]
     if kind is _SEQUENCE or kind is _NAMEDTUPLE:
         return tree  # type: ignore[no-any-return]
+    if kind is _REGISTERED:
+        return _registered[type(tree)][0](tree)
     return [getattr(tree, name) for name in _field_names(tree)]
 
 
-_LEAF, _DICT, _SEQUENCE, _NAMEDTUPLE, _DATACLASS, _NONE = range(6)
+_LEAF, _DICT, _SEQUENCE, _NAMEDTUPLE, _DATACLASS, _NONE, _REGISTERED = range(7)
+
+Parts = Callable[[Any], list[Any]]
+Rebuild = Callable[[Any, list[Any]], Any]
+_registered: dict[type, tuple[Parts, Rebuild]] = {}
+
+
+def register(cls: type, parts: Parts, rebuild: Rebuild) -> None:
+    """Make a type one of containers: ``parts(tree)`` takes one apart, ``rebuild(tree, parts)`` makes another."""
+    _registered[cls] = parts, rebuild
+    _kinds[cls] = _REGISTERED
 
 
 _kinds: dict[type, int] = {}
@@ -80,6 +94,8 @@ def rebuild(tree: Any, parts: list[Any]) -> Any:
         return type(tree)(parts)
     if kind is _NAMEDTUPLE:
         return type(tree)(*parts)
+    if kind is _REGISTERED:
+        return _registered[type(tree)][1](tree, parts)
     new = copy.copy(tree)
     if kind is _DICT:
         new.update(zip(tree, parts, strict=True))

@@ -14,6 +14,7 @@ from ..backend import backend_of, owner_of_type, recycle
 from ..core.box import Box, Spec, innermost, make_spec, spec_of
 from ..core.cotangent import add
 from ..core.filled import ones_like, zeros_like
+from ..core.foreign import Foreign
 from ..core.level import running
 from ..core.pytree import children, is_leaf, leaves, tree_map
 from ..core.sweep import sweep
@@ -160,10 +161,11 @@ def input_spec(leaf: Any) -> Spec | None:
     if type(leaf) is np.ndarray:
         spec = make_spec(leaf.shape, leaf.dtype)
         return spec if spec.differentiable else None
-    if type(leaf) is not Box and owner_of_type(type(leaf)) is None and not isinstance(leaf, _NUMBERS):
+    foreign = type(innermost(leaf)) is Foreign
+    if not (foreign or type(leaf) is Box or owner_of_type(type(leaf)) is not None or isinstance(leaf, _NUMBERS)):
         return None
     spec = spec_of(leaf)
-    return spec if spec.differentiable else None
+    return spec if spec.differentiable or foreign else None
 
 
 def refuse_input(leaf: Any, where: str, name: str) -> NoReturn:

@@ -63,7 +63,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 }
 for _name, _function in _OPERATORS.items():
     setattr(Box, _name, _function)
-for _name, _apply in {
+_IN_PLACE: dict[str, Callable[..., Any]] = {
     "add": e.add.apply,
     "sub": e.subtract.apply,
     "mul": e.multiply.apply,
@@ -72,7 +72,8 @@ for _name, _apply in {
     "pow": e.power,
     "floordiv": e.floor_divide,
     "matmul": matmul,
-}.items():
+}
+for _name, _apply in _IN_PLACE.items():
     setattr(Box, f"__i{_name}__", in_place(_name, _apply))
 setattr(Box, "__hash__", None)  # noqa: B010 - as NumPy's arrays, for == works element by element
 
@@ -144,12 +145,13 @@ def _as_number(convert: Callable[[Any], Any]) -> Callable[[Box], Any]:
     return number
 
 
-for _name, _convert in {
+_NUMBERS: dict[str, Callable[[Any], Any]] = {
     "__float__": float,
     "__complex__": complex,
     "item": lambda x: x.item(),
     "tolist": lambda x: x.tolist(),
-}.items():
+}
+for _name, _convert in _NUMBERS.items():
     setattr(Box, _name, _as_number(_convert))
 
 

@@ -174,7 +174,17 @@ def copies_are_copies(x):
 
 def views_are_views(x):
     m = x.reshape(2, 3)
-    kept = [x[:], x[...], m.T, m[None], m.swapaxes(0, 1), np.squeeze(m[:1]), np.flip(x), x.ravel(), np.moveaxis(m, 0, 1)]
+    kept = [
+        x[:],
+        x[...],
+        m.T,
+        m[None],
+        m.swapaxes(0, 1),
+        np.squeeze(m[:1]),
+        np.flip(x),
+        x.ravel(),
+        np.moveaxis(m, 0, 1),
+    ]
     kept += [*m, *np.split(x, 2), gnp.asarray(x), np.broadcast_to(x, (2, 6)), m.diagonal(), np.expand_dims(x, 0)]
     x[1] = x[0] * x[5]
     m[1, 2] = x[4]
@@ -374,7 +384,7 @@ def test_on_every_backend(backend):
 
 
 def test_the_pullback_of_a_function_that_writes_can_be_called_again():
-    value, pullback = vjp(lambda x: gpuad.stop_gradient(0.0) + rows_in_a_loop(x), X)
+    _, pullback = vjp(rows_in_a_loop, X)
     assert np.array_equal(pullback(1.0)[0], pullback(1.0)[0])
 
 
@@ -397,7 +407,11 @@ def test_complex():
 
     z = np.array([1 + 2j, 3 - 1j])
     h = 1e-6
-    want = [(f(z + h * e) - f(z - h * e)) / (2 * h) - 1j * (f(z + 1j * h * e) - f(z - 1j * h * e)) / (2 * h) for e in np.eye(2)]
+
+    def slope(step):
+        return (f(z + step) - f(z - step)) / (2 * h)
+
+    want = [slope(h * e) - 1j * slope(1j * h * e) for e in np.eye(2)]
     np.testing.assert_allclose(grad(f)(z), want, atol=1e-7)
     with pytest.raises(ValueError, match="read-only"):
         grad(lambda z: z.real.__setitem__(0, 1.0) or 0.0)(z)

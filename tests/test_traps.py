@@ -87,7 +87,7 @@ def test_an_index_and_a_mask_that_change():
 @pytest.mark.parametrize("n", SIZES)
 def test_an_input_that_changes_before_the_pullback_is_called(n):
     x = np.ones(n)
-    value, pullback = vjp(lambda x: x * x, x)
+    _, pullback = vjp(lambda x: x * x, x)
     x *= 2.0
     with pytest.raises(ModifiedConstantError):
         pullback(np.ones(n))
@@ -304,3 +304,44 @@ def test_a_list_of_traced_numbers_under_lift():
 
     assert grad(f)(X).tolist() == [2.0, 2.0, 0.5]
     assert grad(lambda x: gnp.sum(gnp.array([[x[0], 1.0], [x[1], x[2]]])))(X).tolist() == [1.0, 1.0, 1.0]
+
+
+# -- branches that aren't chosen --------------------------------------------------------------------------
+CHOICES = [
+    lambda x: np.where(x > 0, np.log(x), 0.0),
+    lambda x: np.where(x > 0, np.log(np.sqrt(x)) / x, x),
+    lambda x: np.where(x > 0, np.where(x > 2, np.sqrt(x), np.log(x)), 0.5 * x),
+    lambda x: np.where(x <= 0, x, x ** np.log(x)),
+    lambda x: np.where(x != 0, np.sin(x) / x, 1.0),
+    lambda x: np.where(x > 3, x, np.exp(200 * x) / np.exp(201 * x)),
+    lambda x: np.select([x > 1, x > 0], [np.log(x), np.sqrt(x)], x * x),
+    lambda x: np.piecewise(x, [x > 0], [np.log, lambda x: 0.5 * x]),
+    lambda x: np.where(x > 0, np.log(x) * x[2] / x[1], x)[::-1] * 2.0,
+    lambda x: np.where(x > 0, np.log(x.reshape(2, 2).T).T.reshape(4), 1.0 + x * x),
+    lambda x: np.where(x > 0, np.cumsum(np.where(x > 0, 1 / x, 0.0)), x),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("f", CHOICES)
+def test_what_where_does_not_choose_does_not_count(f):
+    x = np.array([0.0, 1.5, 4.0, -1.0])
+    weights = np.array([1.0, -2.0, 0.5, 3.0])
+
+    def total(x):
+        return np.sum(f(x) * weights)
+
+    # No differences across the jump at 0: on either side of it the function is smooth.
+    want = np.array([(total(x + h) - total(x - h)) / 2e-6 for h in 1e-6 * np.eye(4)])
+    got = grad(total)(x)
+    assert np.isfinite(got).all()
+    np.testing.assert_allclose(got[1:], want[1:], rtol=1e-6, atol=1e-7)
+    t = np.array([0.0, 1.0, -1.0, 2.0])
+    np.testing.assert_allclose(jvp(total, (x,), (t,))[1], got @ t, rtol=1e-12)
+    assert np.isfinite(grad(lambda x: grad(total)(x) @ t)(x)[1:]).all()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_infinite_slope_that_was_chosen_stays():
+    assert grad(lambda x: np.where(x >= 0, np.sqrt(x), 0.0))(0.0) == np.inf
+    assert np.isnan(grad(lambda x: np.sqrt(x) * np.sqrt(x))(0.0))  # neither 0 nor 1 by any rule of these steps

@@ -33,9 +33,8 @@ class Constants:
             if x.nbytes <= SMALL:
                 return x.copy(order="K")
             self.watch(x)
-        elif not isinstance(x, (bool, int, float, complex, np.generic)) and owner_of_type(type(x)) is not None:
-            if getattr(x, "nbytes", SMALL + 1) <= SMALL:
-                return x.copy()
+        elif not isinstance(x, (bool, int, float, complex, np.generic)) and getattr(x, "nbytes", SMALL + 1) <= SMALL:
+            return x.copy() if owner_of_type(type(x)) is not None else x
         return x
 
     def watch(self, x: Any) -> None:
@@ -57,13 +56,13 @@ class Constants:
 _WIDTH = 1021
 
 
-def fingerprint(x: Any) -> bytes:
+def fingerprint(x: np.ndarray[Any, Any]) -> bytes:
     """Some bytes that differ when ``x`` does: itself if it is small, else sums of its bits along columns."""
     if x.nbytes <= SMALL:
         return x.tobytes()
-    flat = (x if x.flags.c_contiguous else x.T if x.flags.f_contiguous else x.copy()).reshape(-1)
+    flat: Any = (x if x.flags.c_contiguous else x.T if x.flags.f_contiguous else x.copy()).reshape(-1)
     bits = flat.view(np.uint8)
-    words = bits[: bits.size // 8 * 8].view(np.uint64)
+    words: Any = bits[: bits.size // 8 * 8].view(np.uint64)
     whole = words.size // _WIDTH * _WIDTH
     sums = words[:whole].reshape(-1, _WIDTH).sum(0)
-    return sums.tobytes() + words[whole:].tobytes() + bits[words.size * 8 :].tobytes()
+    return bytes(sums.tobytes() + words[whole:].tobytes() + bits[words.size * 8 :].tobytes())

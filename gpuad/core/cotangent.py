@@ -1,7 +1,8 @@
 """Cotangents that aren't plain arrays, and how cotangents add up.
 
 Most cotangents are arrays and add as arrays do. Two kinds would cost too much as such: that of ``x[i]``,
-which touches a few entries of ``x``, and that of one among several results of an operation.
+which touches a few entries of ``x``, and that of one among several results of an operation. A third, that of
+what ``where`` chooses from, would be nan in entries that weren't chosen.
 """
 
 from __future__ import annotations
@@ -80,7 +81,48 @@ class Parts(Lazy):
         return tuple(self.parts.get(k) for k in range(len(self.specs)))
 
 
-LAZY = frozenset({Indexed, Parts})
+class Chosen(Lazy):
+    """A cotangent that is zero where a condition chose something else, whatever is computed from it.
+
+    Where ``log(x)`` isn't chosen because ``x`` is 0, its derivative is infinite, and 0 times that is nan. Such
+    entries stay where they are as long as operations work element by element; then they are cleared.
+    """
+
+    __slots__ = ("array", "clear", "condition", "when")
+    #: ``choose(condition, a, b)``. ``ops.elementwise`` gives it.
+    choose: ClassVar[Any]
+
+    def __init__(self, array: Any, condition: Any, when: bool, clear: bool = True) -> None:
+        self.array = array
+        self.condition, self.when = condition, when
+        self.clear = clear  # whether entries that weren't chosen are known to be zero
+
+    def become(self, array: Any) -> Chosen:
+        """The same of what was computed from it, element by element."""
+        return Chosen(array, self.condition, self.when, False)
+
+    @property
+    def chosen(self) -> Any:
+        """Where it counts, as an array of booleans."""
+        return (self.condition != 0) == self.when
+
+    def narrow(self, other: Chosen) -> Chosen:
+        """The same where that of an outer choice was chosen, too."""
+        return Chosen(self.array, self.chosen & other.chosen, True)
+
+    def plus(self, other: Chosen) -> Chosen:
+        """The sum, which is zero where both are."""
+        if self.condition is other.condition and self.when == other.when:
+            return Chosen(self.array + other.array, self.condition, self.when, self.clear and other.clear)
+        return Chosen(self.dense() + other.dense(), self.chosen | other.chosen, True)
+
+    def dense(self) -> Any:
+        if self.clear:
+            return self.array
+        return self.choose(self.condition, *((self.array, 0.0) if self.when else (0.0, self.array)))
+
+
+LAZY = frozenset({Indexed, Parts, Chosen})
 
 
 def add(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
@@ -98,6 +140,12 @@ def add(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
 
 
 def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
+    if type(c) is Chosen and type(h) is Chosen:
+        return c.plus(h), False
+    if type(c) is Chosen:
+        return add(c.dense(), h, False)
+    if type(h) is Chosen:
+        return add(c, h.dense(), owned)
     if type(c) is Parts:
         c.add_parts(h)
         return c, True

@@ -88,6 +88,8 @@ class View(Primitive):
 
     #: Whether what is written into the result goes through to the argument.
     writable = True
+    #: Whether it has the entries of the argument, each once.
+    rearranges = False
 
     def __call__(self, x: Any, **params: Any) -> Any:
         return viewed(self, x, params) if type(x) is Box else self.evaluate((x,), params)

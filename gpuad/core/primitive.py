@@ -169,6 +169,7 @@ def _make_pull(prim: Primitive, k: int | None, rule: Rule | None, finish: Finish
         h = rule(g, ans, *args, **params) if k is not None else rule(place, g, ans, *args, **params)
         return h if finish is None else finish(h, spec, prim, place)
 
+    pull.primitive, pull.finish = prim, finish  # type: ignore[attr-defined]
     return pull
 
 
@@ -224,6 +225,8 @@ class Elementwise(Primitive):
         super().define_vjps(vjps, **how)
         self.short = None
         if plain and not {None, unstated}.intersection(vjps):
+            for rule in vjps:
+                rule.entrywise = True  # type: ignore[union-attr]
             values = range(ANS, self.nin)
             self.short = tuple(
                 (rule, *(i in read for i in values)) for rule, read in zip(vjps, self.reads, strict=True)

@@ -9,8 +9,9 @@ from typing import Any
 
 from numpy import ndarray
 
-from .box import Box
-from .cotangent import LAZY, Lazy, add
+from .box import Box, spec_of
+from .cotangent import LAZY, Chosen, Lazy, add
+from .memory import View
 from .primitive import passes
 from .tape import REWRITTEN, UNARY, Tape
 
@@ -28,7 +29,7 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
         table[index] = seed
     records = tape.records if last else tape.records.copy()
     pop = records.pop
-    current, g = -1, None
+    current, g, chosen = -1, None, False
     while records:
         rule, out, parent, ans, x, y = pop()
         if out != current:
@@ -38,12 +39,15 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
             if g is None:
                 continue
             table[out] = None
-            if type(g) is not ndarray and type(g) in LAZY:
+            chosen = type(g) is Chosen
+            if type(g) is not ndarray and type(g) in LAZY and not chosen:
                 g, owned[out] = g.dense(), True
         elif g is None:
             continue
         if rule is passes:
             h = g
+        elif chosen:
+            h = _of_chosen(g, rule, ans, x, y)
         elif y is unary:
             h = rule(g, ans, x)
         elif y is not rewritten:
@@ -61,3 +65,26 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
         else:
             table[parent], owned[parent] = add(c, h, owned[parent])
     return [g.dense() if isinstance(g, Lazy) else g for g in (table[i] for i in inputs)]
+
+
+def _of_chosen(g: Chosen, rule: Any, ans: Any, x: Any, y: Any) -> Any:
+    """What a rule makes of a cotangent that counts in chosen entries only."""
+    if getattr(rule, "entrywise", False):
+        return g.become(rule(g.array, ans, x) if y is UNARY else rule(g.array, ans, x, y))
+    prim = getattr(rule, "primitive", None)
+    if prim is not None and prim.elementwise:
+        args, params, k, spec = x
+        h = g.become(prim.vjps[k](g.array, ans, *args, **params))
+        same = spec_of(h.array).shape == spec.shape
+        fitted = h.array if same else h.dense()
+        if rule.finish is not None:
+            fitted = rule.finish(fitted, spec, prim, k)
+        return h.become(fitted) if same else fitted
+    if prim is not None and isinstance(prim, View) and prim.rearranges:
+        _, params, k, spec = x
+        undo = prim.vjps[k]
+        return Chosen(undo(g.array, None, spec, **params), undo(g.condition, None, spec, **params), g.when, g.clear)
+    if y is REWRITTEN:
+        return rule(g.dense(), x, False)
+    h = rule(g.dense(), ans, x) if y is UNARY else rule(g.dense(), ans, x, y)
+    return h.narrow(g) if type(h) is Chosen else h

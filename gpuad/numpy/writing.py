@@ -98,7 +98,7 @@ def _last_of_each(x: Box, key: Any, arrays: tuple[Any, ...], v: Box) -> Any:
 def _without_ones(v: Box, ndim: int) -> Box:
     """``v`` without axes of length 1 in front that are too many, as NumPy takes it."""
     extra = len(v.spec.shape) - ndim
-    return s.reshape(v, shape=v.spec.shape[extra:], order="C") if extra > 0 else v  # type: ignore[no-any-return]
+    return s.reshape(v, shape=v.spec.shape[extra:], order="C") if extra > 0 else v
 
 
 # -- x += v -------------------------------------------------------------------------------------------

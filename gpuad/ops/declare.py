@@ -82,14 +82,17 @@ def operation(
     return register(prim)
 
 
-def view(name: str, forward: Callable[..., Any], vjp: Rule, *, writable: bool = True) -> View:
+def view(
+    name: str, forward: Callable[..., Any], vjp: Rule, *, writable: bool = True, rearranges: bool = False
+) -> View:
     """A linear primitive of one array whose result shares its memory where NumPy's does.
 
-    ``writable``: what is written into the result is written into the argument.
+    ``writable``: what is written into the result is written into the argument. ``rearranges``: it has the
+    entries of the argument, each once.
     """
     prim = View(name, forward)
     prim.define_vjps([vjp], linear=True)
-    prim.writable = writable
+    prim.writable, prim.rearranges = writable, rearranges
     return register(prim)
 
 

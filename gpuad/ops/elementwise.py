@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..core.box import spec_of
+from ..core.box import Spec, spec_of
+from ..core.cotangent import Chosen
 from ..core.primitive import Binary, Primitive, Unary, passes
 from .declare import astype, binary, constant, fit, fit_tangent, operation, real, register, unary
 
@@ -38,7 +39,6 @@ ceil = constant("ceil")
 trunc = constant("trunc")
 rint = constant("rint")
 floor_divide = constant("floor_divide")
-heaviside = constant("heaviside")
 _sign = constant("sign")
 #: The value alone: no transformation sees where it comes from.
 stop_gradient = constant("stop_gradient", lambda xp, x: x)
@@ -48,11 +48,23 @@ stop_gradient = constant("stop_gradient", lambda xp, x: x)
 def _where() -> Primitive:
     prim = Primitive("where", lambda xp, c, x, y: xp.where(c, x, y))
     prim.define_vjps(
-        [None, lambda g, ans, c, x, y: where(c, g, 0.0), lambda g, ans, c, x, y: where(c, 0.0, g)],
-        finish=fit,
+        [
+            None,
+            lambda g, ans, c, x, y: Chosen(where(c, g, 0.0), c, True),
+            lambda g, ans, c, x, y: Chosen(where(c, 0.0, g), c, False),
+        ],
+        finish=_fit_chosen,
     )
     prim.jvp = _where_jvp
     return register(prim)
+
+
+def _fit_chosen(h: Chosen, spec: Spec, prim: Primitive, k: int) -> Any:
+    """For an argument that wasn't broadcast it stays known what was chosen."""
+    condition = spec_of(h.condition)
+    if spec_of(h.array) is spec and condition.shape == spec.shape:
+        return h
+    return fit(h.array, spec)
 
 
 def _where_jvp(tangents: Any, ans: Any, c: Any, x: Any, y: Any) -> Any:
@@ -61,6 +73,7 @@ def _where_jvp(tangents: Any, ans: Any, c: Any, x: Any, y: Any) -> Any:
 
 
 where = _where()
+Chosen.choose = staticmethod(where)
 
 
 def _share(g: Any, mine: Any, other: Any, chosen: Any) -> Any:
@@ -88,6 +101,9 @@ fmin: Binary = binary(
     lambda g, ans, x, y: _share(g, x, y, logical_or(x < y, isnan(y))),
     lambda g, ans, x, y: _share(g, y, x, logical_or(y < x, isnan(x))),
 )
+
+#: At 0 it is the second argument.
+heaviside: Binary = binary("heaviside", None, lambda g, ans, x, y: where(x == 0, g, 0.0))
 
 # -- arithmetic -----------------------------------------------------------------------------------
 add: Binary = binary("add", passes, passes)

@@ -67,7 +67,7 @@ def getitem(x: Any, index: Any) -> Any:
 
 
 def parsed(x: Any, index: Any) -> tuple[Any, tuple[Any, ...]]:
-    """An index of ``x`` as a key, with gaps for the arrays in it, and these arrays. A key of slicing alone is as given."""
+    """An index of ``x`` as a key with gaps for the arrays in it, and these arrays. Slicing alone is as given."""
     kind = type(index)
     if kind in _SLICING or (kind is tuple and _SLICING.issuperset(map(type, index))):
         return index, ()

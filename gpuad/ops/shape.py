@@ -17,6 +17,7 @@ reshape: Primitive = view(
     "reshape",
     lambda xp, x, *, shape, order: _array(xp, x).reshape(shape, order=order),
     lambda g, ans, x, *, shape, order: reshape(g, shape=x.shape, order=order),
+    rearranges=True,
 )
 
 
@@ -29,6 +30,7 @@ transpose: Primitive = view(
     "transpose",
     lambda xp, x, *, axes: _array(xp, x).transpose(axes),
     lambda g, ans, x, *, axes: transpose(g, axes=_inverse(axes)),
+    rearranges=True,
 )
 
 #: ``axes`` are numbered from the front, as in all that follows.
@@ -36,6 +38,7 @@ flip: Primitive = view(
     "flip",
     lambda xp, x, *, axes: xp.flip(x, axes),
     lambda g, ans, x, *, axes: flip(g, axes=axes),
+    rearranges=True,
 )
 
 roll: Primitive = operation(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_MODULES = ("fft", "integrate", "linalg", "ndimage", "optimize", "signal", "special", "stats")
+_MODULES = ("fft", "integrate", "interpolate", "linalg", "ndimage", "optimize", "signal", "special", "stats")
 
 
 def __getattr__(name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 from .backend import Backend, backend_of, owner_of_type
 from .backend.recycle import settle
 from .core.box import Box, Spec, innermost, spec_of
+from .core.filled import zeros_like
 from .core.primitive import ANS, Elementwise, Primitive, Pull, Rule, reads, unstated
 from .core.pytree import is_leaf, leaves, tree_map
 from .cupy_hooks import is_kernel, kernels
@@ -152,13 +153,13 @@ class Application(Primitive):
     def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
         backend_of([a if owner_of_type(type(a)) is not None else 0 for a in args], self.name)  # they mustn't be mixed
         result = self.user.function(*self.arguments(args), **params)
-        if owner_of_type(type(result)) is not None or isinstance(result, (int, float, complex)):
-            return result
         if holds_traced(result):
             raise UnsupportedError(
                 f"{self.name} uses a traced array that isn't among its arguments, so its derivative would be lost in "
                 "silence: pass it as an argument"
             )
+        if owner_of_type(type(result)) is not None or isinstance(result, (int, float, complex)):
+            return result
         moving: list[Any] = []
 
         def take(leaf: Any) -> Any:
@@ -205,7 +206,9 @@ class Application(Primitive):
                 moving[argnum] = None
         for argnum in moving:
             mine = [(t, x) for t, x, place in zip(tangents, flat, self.places, strict=True) if place[0] == argnum]
-            moving[argnum] = _container_of(self.slots[argnum], [_zeros(x) if t is None else settle(t) for t, x in mine])
+            moving[argnum] = _container_of(
+                self.slots[argnum], [zeros_like(x) if t is None else settle(t) for t, x in mine]
+            )
         of_all = self.user.jvp_of_all
         if of_all is not None:
             return self._pushed(of_all(tuple(moving), tuple(moving.values()), whole, args, kwargs), ans, min(moving))
@@ -302,22 +305,19 @@ def _in_tuple(vjp: Callable[[Any], Any]) -> Callable[[Any], tuple[Any]]:
 
 
 def _container_of(slot: Any, parts: Sequence[Any]) -> Any:
-    """Containers like ``slot`` with ``parts`` at the holes, and nothing elsewhere."""
+    """Containers like ``slot`` with ``parts`` at the holes, zeros for other arrays, and nothing for anything else."""
     values = iter(parts)
-    if slot is _HOLE:
-        return next(values)
-    return tree_map(lambda leaf: next(values) if leaf is _HOLE else None, slot)
+
+    def put(leaf: Any) -> Any:
+        return next(values) if leaf is _HOLE else None if input_spec(leaf) is None else zeros_like(leaf)
+
+    return next(values) if slot is _HOLE else tree_map(put, slot)
 
 
 def _parts_of(tree: Any, slot: Any) -> list[Any]:
     """What ``tree`` has where ``slot`` has holes."""
     found = dict(leaves(tree))
-    return [found.get(path) for path, leaf in leaves(slot) if leaf is _HOLE]
-
-
-def _zeros(x: Any) -> Any:
-    spec = spec_of(x)
-    return backend_of((innermost(x),)).xp.zeros(spec.shape, spec.dtype)
+    return [found[path] for path, leaf in leaves(slot) if leaf is _HOLE and path in found]
 
 
 def primitive(function: Callable[..., Any]) -> UserPrimitive:

@@ -23,6 +23,9 @@ OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed", "xpassed")
 #: How every refusal of the emulated device reads; of cuBLAS, CuPy passes on the status alone.
 NOT_EMULATED = ("emulated on the CPU", "CUBLAS_STATUS_NOT_SUPPORTED")
 
+#: How gpuad says that a backend lacks a function.
+MISSING_IN_CUPY = "isn't available on"
+
 #: Functions that the oldest NumPy we run on hasn't; what they mean is tested with newer ones.
 NEWER_THAN_NUMPY_2_0 = frozenset({"unstack", "cumulative_sum", "cumulative_prod", "matvec", "vecmat"})
 
@@ -157,12 +160,14 @@ def emulated_cupy(request: pytest.FixtureRequest) -> Any:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Any:
-    """What the emulated device refuses to do can't be tested on it: such a test is skipped."""
+    """What the emulated device refuses to do, or CuPy has no function for, can't be tested: such a test is skipped."""
     try:
         return (yield)
     except Exception as error:
         if dict(item.user_properties).get("backend") == "cupy" and (reason := refusal(error)):
             pytest.skip(f"backend cupy: {reason}")
+        if dict(item.user_properties).get("backend") == "cupy" and MISSING_IN_CUPY in str(error):
+            pytest.skip(f"backend cupy: {error}")
         if isinstance(error, AttributeError) and error.name in NEWER_THAN_NUMPY_2_0:
             pytest.skip(f"{error} of this version")
         raise
@@ -173,6 +178,8 @@ def refusal(error: BaseException | None) -> str | None:
     while error is not None:
         if cupy_on_cpu.installed() and any(words in str(error) for words in NOT_EMULATED):
             return str(error).splitlines()[0]
+        if cupy_on_cpu.installed() and "void cupyx_" in getattr(error, "source", ""):
+            return "a kernel of CuPy's own that g++ doesn't compile"
         error = error.__cause__ or error.__context__
     return None
 

@@ -14,19 +14,56 @@ from ..core.primitive import Binary, Primitive, Unary
 from .declare import binary, fit, operation, unary
 from .elementwise import absolute, exp, greater, maximum, power, sign, where
 from .special_gamma import rgamma
-from .special_rules import is_complex, of_number, refuse
+from .special_rules import is_complex, of_number, or_else, refuse
 
 Slope = Callable[[Any, Any, Any], Any]
 
 
-def _of_order(name: str, slope: Slope, order: str = "v") -> Binary:
-    """A function of an order and an argument ``z``; ``slope(v, z, ans)`` is its derivative in ``z``."""
+def _of_order(
+    name: str, slope: Slope, order: str = "v", otherwise: Callable[[Any, int, Any], Any] | None = None
+) -> Binary:
+    """A function of an order and an argument ``z``; ``slope(v, z, ans)`` is its derivative in ``z``.
+
+    ``otherwise(xp, n, z)`` is that of whole order n where the backend lacks the function.
+    """
+
+    def of_whole_order(xp: Any, v: Any, z: Any) -> Any:
+        if otherwise is None or not isinstance(v, (int, float)) or v != int(v):
+            raise NotImplementedError(
+                f"scipy.special.{name} isn't available on this backend"
+                + (f" but for a whole number {order}, not an array of them" if otherwise is not None else "")
+            )
+        return otherwise(xp, int(v), z)
+
     return binary(
         f"scipy.special.{name}",
         refuse(name, order, "no derivative with respect to the order is known to gpuad"),
         lambda g, ans, v, z: g * slope(v, z, ans),
+        or_else(name, of_whole_order),
         plain=False,
     )
+
+
+def _first_kind(turn: float) -> Callable[[Any, int, Any], Any]:
+    """I of whole order, or J."""
+
+    def of_order(xp: Any, n: int, z: Any) -> Any:
+        return turn ** max(-n, 0) * z ** abs(n) * _bessel_quotient(xp, z, n=abs(n), turn=turn)
+
+    return of_order
+
+
+def _second_kind(turn: float) -> Callable[[Any, int, Any], Any]:
+    """K of whole order, or Y: by recurrence in the order, which is stable upwards."""
+
+    def of_order(xp: Any, n: int, z: Any) -> Any:
+        special = xp.scipy.special
+        before, found = (special.k0(z), special.k1(z)) if turn > 0 else (special.y0(z), special.y1(z))
+        for k in range(1, abs(n)):
+            before, found = found, turn * before + (2.0 * k) / z * found
+        return turn ** max(-n, 0) * (found if n else before)
+
+    return of_order
 
 
 def _only_real(name: str, slope: Slope) -> Slope:
@@ -41,12 +78,14 @@ def _only_real(name: str, slope: Slope) -> Slope:
 
 
 # -- of order v ---------------------------------------------------------------------------------------
-jv: Binary = _of_order("jv", lambda v, z, ans: 0.5 * (jv(v - 1, z) - jv(v + 1, z)))
-yv: Binary = _of_order("yv", lambda v, z, ans: 0.5 * (yv(v - 1, z) - yv(v + 1, z)))
+jv: Binary = _of_order("jv", lambda v, z, ans: 0.5 * (jv(v - 1, z) - jv(v + 1, z)), otherwise=_first_kind(-1.0))
+yv: Binary = _of_order("yv", lambda v, z, ans: 0.5 * (yv(v - 1, z) - yv(v + 1, z)), otherwise=_second_kind(-1.0))
 yn: Binary = _of_order("yn", lambda n, z, ans: 0.5 * (yn(n - 1, z) - yn(n + 1, z)), "n")
-iv: Binary = _of_order("iv", lambda v, z, ans: 0.5 * (iv(v - 1, z) + iv(v + 1, z)))
-kv: Binary = _of_order("kv", lambda v, z, ans: -0.5 * (kv(v - 1, z) + kv(v + 1, z)))
-kn: Binary = _of_order("kn", lambda n, z, ans: -0.5 * (kn(absolute(n - 1), z) + kn(n + 1, z)), "n")
+iv: Binary = _of_order("iv", lambda v, z, ans: 0.5 * (iv(v - 1, z) + iv(v + 1, z)), otherwise=_first_kind(1.0))
+kv: Binary = _of_order("kv", lambda v, z, ans: -0.5 * (kv(v - 1, z) + kv(v + 1, z)), otherwise=_second_kind(1.0))
+kn: Binary = _of_order(
+    "kn", lambda n, z, ans: -0.5 * (kn(abs(n - 1), z) + kn(n + 1, z)), "n", otherwise=_second_kind(1.0)
+)
 hankel1: Binary = _of_order("hankel1", lambda v, z, ans: 0.5 * (hankel1(v - 1, z) - hankel1(v + 1, z)))
 hankel2: Binary = _of_order("hankel2", lambda v, z, ans: 0.5 * (hankel2(v - 1, z) - hankel2(v + 1, z)))
 jve: Binary = _of_order("jve", _only_real("jve", lambda v, z, ans: 0.5 * (jve(v - 1, z) - jve(v + 1, z))))
@@ -103,6 +142,8 @@ def _bessel_quotient(xp: Any, x: Any, *, n: int, turn: float) -> Any:
     for k in range(20 + n, 0, -1):
         series = 1.0 + series * t * (1.0 / (k * (k + n)))
     before, found = (special.i0(outer), special.i1(outer)) if turn > 0 else (special.j0(outer), special.j1(outer))
+    if n == 0:
+        return xp.where(near, series, before)
     found = found / outer
     for k in range(1, n):
         before, found = found, (before - 2.0 * k * found) * turn / (outer * outer)
@@ -154,7 +195,7 @@ def _spherical(name: str, sign_below: float, sign_above: float) -> tuple[Primiti
 
     prim = operation(
         f"scipy.special.{name}",
-        lambda xp, n, z: getattr(xp.scipy.special, name)(n, z),
+        None,
         refuse(name, "n", "it is an integer"),
         lambda g, ans, n, z: g * slope(n, z),
         finish=fit,
@@ -179,7 +220,7 @@ def _airy_vjp(g: Any, ans: Any, z: Any) -> Any:
     return sum(h * slope for h, slope in zip(g, slopes, strict=True) if h is not None)
 
 
-airy: Primitive = operation("scipy.special.airy", lambda xp, z: xp.scipy.special.airy(z), _airy_vjp, finish=fit)
+airy: Primitive = operation("scipy.special.airy", None, _airy_vjp, finish=fit)
 
 
 def _struve_term(v: Any, x: Any) -> Any:

@@ -22,7 +22,7 @@ from .elementwise import (
     sin,
     where,
 )
-from .special_rules import zero_at
+from .special_rules import or_else, zero_at
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 DEGREE = math.pi / 180.0
@@ -43,7 +43,7 @@ powm1: Binary = binary(
     "scipy.special.powm1",
     lambda g, ans, x, y: g * y * power(x, y - 1.0),
     lambda g, ans, x, y: g * (ans + 1.0) * log(where(equal(x, 0.0), 1.0, x)),
-    lambda xp, x, y: xp.scipy.special.powm1(x, y),
+    or_else("powm1", lambda xp, x, y: xp.where(x > 0.0, xp.expm1(y * xp.log(xp.abs(x))), x**y - 1.0)),
     plain=False,
 )
 

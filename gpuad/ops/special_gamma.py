@@ -51,7 +51,6 @@ zeta: Binary = binary(
     "scipy.special.zeta",
     lambda g, ans, s, q: g * _zeta_slope(s, q),
     lambda g, ans, s, q: -g * s * zeta(s + 1.0, q),
-    lambda xp, s, q: xp.scipy.special.zeta(s, q),
     plain=False,
 )
 
@@ -115,9 +114,13 @@ def _riemann_slope(s: Any) -> Any:
     return where(left, reflected, _zeta_slope(where(left, 2.0, s), 1.0))
 
 
-riemann_zeta: Unary = unary(
-    "riemann_zeta", lambda g, ans, s: g * _riemann_slope(s), lambda xp, s: xp.scipy.special.zeta(s), plain=False
-)
+def _riemann_zeta(xp: Any, s: Any) -> Any:
+    hurwitz = xp.scipy.special.zeta
+    # CuPy's takes two arguments, always, and is not defined left of 1.
+    return hurwitz(s) if getattr(hurwitz, "nin", 1) == 1 else xp.scipy.special.zetac(s) + 1.0
+
+
+riemann_zeta: Unary = unary("riemann_zeta", lambda g, ans, s: g * _riemann_slope(s), _riemann_zeta, plain=False)
 
 
 # -- differences of psi: what the derivatives of quotients of gamma functions are ------------------------------

@@ -19,7 +19,7 @@ from ..core.primitive import Binary, Primitive
 from .declare import binary, fit, operation
 from .elementwise import log
 from .special_gamma import compute_psi_rise, psi, psi_rise
-from .special_rules import arrays_of_one_dtype, horner, of_number, refuse
+from .special_rules import arrays_of_one_dtype, horner, of_number, or_else, refuse
 
 #: So many steps of a recurrence: parameters are at least this in the integrals.
 _STEPS = 10
@@ -247,10 +247,10 @@ gammainccinv: Binary = binary(
 )
 
 
-def _betainc(name: str, sign: float) -> Primitive:
+def _betainc(name: str, sign: float, otherwise: Callable[..., Any]) -> Primitive:
     return operation(
         f"scipy.special.{name}",
-        None,
+        or_else(name, otherwise),
         lambda g, ans, a, b, x: -sign * g * beta_density(a, b, x, 1.0 - x) * beta_slope(a, b, x, 1.0 - x),
         lambda g, ans, a, b, x: sign * g * beta_density(a, b, x, 1.0 - x) * beta_slope(b, a, 1.0 - x, x),
         lambda g, ans, a, b, x: sign * g * beta_density(a, b, x, 1.0 - x),
@@ -259,10 +259,10 @@ def _betainc(name: str, sign: float) -> Primitive:
     )
 
 
-def _betaincinv(name: str, sign: float) -> Primitive:
+def _betaincinv(name: str, sign: float, otherwise: Callable[..., Any]) -> Primitive:
     return operation(
         f"scipy.special.{name}",
-        None,
+        or_else(name, otherwise),
         lambda g, ans, a, b, p: g * beta_slope(a, b, ans, 1.0 - ans),
         lambda g, ans, a, b, p: -g * beta_slope(b, a, 1.0 - ans, ans),
         lambda g, ans, a, b, p: sign * g / beta_density(a, b, ans, 1.0 - ans),
@@ -271,5 +271,14 @@ def _betaincinv(name: str, sign: float) -> Primitive:
     )
 
 
-betainc, betaincc = _betainc("betainc", 1.0), _betainc("betaincc", -1.0)
-betaincinv, betainccinv = _betaincinv("betaincinv", 1.0), _betaincinv("betainccinv", -1.0)
+def _other_tail(xp: Any, a: Any, b: Any, x: Any) -> Any:
+    return xp.scipy.special.betainc(b, a, 1.0 - x)
+
+
+def _from_other_tail(xp: Any, a: Any, b: Any, p: Any) -> Any:
+    return 1.0 - xp.scipy.special.betaincinv(b, a, p)
+
+
+betainc, betaincc = _betainc("betainc", 1.0, _other_tail), _betainc("betaincc", -1.0, _other_tail)
+betaincinv = _betaincinv("betaincinv", 1.0, _from_other_tail)
+betainccinv = _betaincinv("betainccinv", -1.0, _from_other_tail)

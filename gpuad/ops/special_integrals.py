@@ -13,7 +13,7 @@ from ..core.primitive import Binary, Primitive, Unary
 from .declare import binary, fit, operation, unary
 from .elementwise import absolute, cos, cosh, equal, exp, less, log, maximum, rint, sin, sinc, sinh, sqrt, where
 from .special_entropy import exprel
-from .special_rules import horner, is_complex, refuse
+from .special_rules import horner, is_complex, or_else, refuse
 
 PI = math.pi
 
@@ -52,19 +52,19 @@ def _sinh_quotient(x: Any) -> Any:
 
 sici: Primitive = operation(
     "scipy.special.sici",
-    lambda xp, x: xp.scipy.special.sici(x),
+    None,
     lambda g, ans, x: _sum(g, (lambda: _sine_quotient(x), lambda: cos(x) / x)),
     finish=fit,
 )
 shichi: Primitive = operation(
     "scipy.special.shichi",
-    lambda xp, x: xp.scipy.special.shichi(x),
+    None,
     lambda g, ans, x: _sum(g, (lambda: _sinh_quotient(x), lambda: cosh(x) / x)),
     finish=fit,
 )
 fresnel: Primitive = operation(
     "scipy.special.fresnel",
-    lambda xp, x: xp.scipy.special.fresnel(x),
+    None,
     lambda g, ans, x: _sum(g, (lambda: sin(PI / 2.0 * x * x), lambda: cos(PI / 2.0 * x * x))),
     finish=fit,
 )
@@ -121,7 +121,12 @@ def _ellipkm1_slope(p: Any) -> Any:
 
 ellipk: Unary = unary("scipy.special.ellipk", lambda g, ans, m: g * _ellipk_slope(m), plain=False)
 ellipkm1: Unary = unary("scipy.special.ellipkm1", lambda g, ans, p: g * _ellipkm1_slope(p), plain=False)
-ellipe: Unary = unary("scipy.special.ellipe", lambda g, ans, m: g * _ellipe_slope(m), plain=False)
+ellipe: Unary = unary(
+    "scipy.special.ellipe",
+    lambda g, ans, m: g * _ellipe_slope(m),
+    or_else("ellipe", lambda xp, m: xp.scipy.special.ellipeinc(0.5 * PI, m)),
+    plain=False,
+)
 
 # -- incomplete ones, and Jacobi's elliptic functions -----------------------------------------------------------
 _TWICE = "second derivatives in m aren't known to gpuad"
@@ -188,9 +193,7 @@ def _ellipj_in_m(g: Any, ans: Any, u: Any, m: Any) -> Any:
 
 
 #: sn, cn, dn and the amplitude.
-ellipj: Primitive = operation(
-    "scipy.special.ellipj", lambda xp, u, m: xp.scipy.special.ellipj(u, m), _ellipj_in_u, _ellipj_in_m, finish=fit
-)
+ellipj: Primitive = operation("scipy.special.ellipj", None, _ellipj_in_u, _ellipj_in_m, finish=fit)
 
 # -- hypergeometric -------------------------------------------------------------------------------------------
 _PARAMETER = "no derivative with respect to the parameters is known to gpuad"

@@ -32,6 +32,16 @@ def of_number(f: Callable[[Any], Any], x: Any) -> Any:
     return float(f(float(x))) if type(x) in (int, float) else f(x)
 
 
+def or_else(name: str, fallback: Callable[..., Any]) -> Callable[..., Any]:
+    """The forward of SciPy's function ``name``; ``fallback(xp, *args)`` on a backend that lacks it, as CuPy does."""
+
+    def forward(xp: Any, *args: Any) -> Any:
+        theirs = getattr(xp.scipy.special, name, None)
+        return fallback(xp, *args) if theirs is None else theirs(*args)
+
+    return forward
+
+
 def horner(coefficients: Sequence[float], t: Any) -> Any:
     """The polynomial with these coefficients, that of the highest power last."""
     *lower, total = coefficients

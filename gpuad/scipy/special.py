@@ -12,7 +12,7 @@ from ..core.box import spec_of
 from ..errors import UnsupportedError
 from ..numpy.creation import as_array, as_arrays
 from ..numpy.elementwise import no_options
-from ..numpy.frontend import find, functions, numpy_function
+from ..numpy.frontend import find, functions, numpy_function, plain_backend
 from ..numpy.reductions import axes_of
 from ..numpy.ufuncs import apply
 from ..ops import elementwise as e
@@ -84,9 +84,12 @@ functions["scipy.special.sinc"] = functions["sinc"]
 
 
 # -- gamma and zeta ---------------------------------------------------------------------------------
-@numpy_function("scipy.special.polygamma")
-def polygamma(n: Any, x: Any) -> Any:
+def _polygamma(n: Any, x: Any) -> Any:
     return gammas.polygamma(n, as_array(x))
+
+
+# CuPy's own takes no plain number n.
+polygamma = numpy_function("scipy.special.polygamma", on_plain=_polygamma)(_polygamma)
 
 
 @numpy_function("scipy.special.multigammaln")
@@ -94,10 +97,17 @@ def multigammaln(a: Any, d: Any) -> Any:
     return gammas.multigammaln(as_array(a), d=int(d))
 
 
-@numpy_function("scipy.special.zeta")
-def zeta(x: Any, q: Any = None, out: Any = None) -> Any:
+def _zeta(x: Any, q: Any = None, out: Any = None) -> Any:
     no_options("zeta", out=out)
     return gammas.riemann_zeta(as_array(x)) if q is None else gammas.zeta(*as_arrays((x, q)))
+
+
+def _plain_zeta(x: Any, q: Any = None, out: Any = None) -> Any:
+    # CuPy's own takes two arguments, always.
+    return _zeta(x, q) if out is None else plain_backend("zeta", (x, q)).function("scipy.special.zeta")(x, q, out)
+
+
+zeta = numpy_function("scipy.special.zeta", on_plain=_plain_zeta)(_zeta)
 
 
 def _counted(name: str, exact: Any, function: Any, known: Any, *args: Any) -> Any:

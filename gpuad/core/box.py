@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..backend import owner_of_type
+
 if TYPE_CHECKING:
     from .level import Level
 
@@ -110,7 +112,13 @@ class Box:
     memory: Any
 
     #: What ``isinstance`` goes by: a program that asks goes the way that it goes with the plain array.
-    __class__ = property(lambda self: type(innermost(self)))
+    __class__ = property(lambda self: _class_of(self))
+
+
+def _class_of(x: Any) -> type:
+    cls = type(innermost(x))
+    backend = owner_of_type(cls)
+    return cls if backend is None or backend.lends_its_class else Box
 
 
 def make_box(value: Any, level: Level, index: int, spec: Spec) -> Box:

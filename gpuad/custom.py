@@ -11,7 +11,7 @@ from .backend import Backend, backend_of, owner_of_type
 from .backend.recycle import settle
 from .core.box import Box, Spec, innermost, spec_of
 from .core.filled import zeros_like
-from .core.primitive import ANS, Elementwise, Primitive, Pull, Rule, reads, unstated
+from .core.primitive import ANS, EVERYTHING, Elementwise, Primitive, Pull, Rule, reads, unstated
 from .core.pytree import is_leaf, leaves, tree_map
 from .cupy_hooks import is_kernel, kernels
 from .errors import MissingRuleError, RuleError, UnsupportedError
@@ -37,13 +37,15 @@ class Stage:
     ``stage(ans, args, kwargs)`` is called when the operation is recorded, and returns the function that takes
     the cotangent of the result to that of the argument. What that function closes over is what the tape keeps.
     ``takes_none``: of several results, those that nobody used may be ``None`` in the cotangent instead of zeros.
+    ``reads``: the numbers of the arguments that the function may close over.
     """
 
-    __slots__ = ("stage", "takes_none")
+    __slots__ = ("reads", "stage", "takes_none")
 
-    def __init__(self, stage: Callable[..., Any], takes_none: bool) -> None:
+    def __init__(self, stage: Callable[..., Any], takes_none: bool = False, reads: frozenset[int] = EVERYTHING) -> None:
         self.stage = stage
         self.takes_none = takes_none
+        self.reads = reads
 
 
 def _from_rule(rule: Rule) -> Stage:
@@ -55,7 +57,7 @@ def _from_rule(rule: Rule) -> Stage:
         kept = [a if i in keeps else None for i, a in enumerate(args)]
         return lambda g: rule(g, kept_ans, *kept, **kwargs)
 
-    return Stage(stage, takes_none=True)
+    return Stage(stage, takes_none=True, reads=keeps)
 
 
 class UserPrimitive:
@@ -188,8 +190,21 @@ class Application(Primitive):
         level = args[k].level
         if self.staged is None or self.staged.depth != level.depth:
             traced = [i for i, a in enumerate(args) if type(a) is Box and a.level is level]
-            self.staged = _Staged(self, traced, ans, values, level.depth)
+            self.staged = _Staged(self, traced, ans, self._kept(traced, args, values), level.depth)
         return None, (self.staged,)
+
+    def _kept(self, traced: list[int], args: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """``values``, with constants that a rule may read safe from being written into."""
+        keep = args[traced[0]].level.constants.keep
+        reads = EVERYTHING
+        if self.user.vjp_of_all is None:
+            stages = [self.user.vjps.get(self.places[k][0]) for k in traced]
+            reads = frozenset().union(*[stage.reads for stage in stages if stage is not None])
+        self.slots = [tree_map(keep, slot) if i in reads else slot for i, slot in enumerate(self.slots)]
+        return [
+            tree_map(keep, v) if v is a and self.places[k][0] in reads else v
+            for k, (a, v) in enumerate(zip(args, values, strict=True))
+        ]
 
     def _pull(self, g: Any, ans: Any, packed: tuple[tuple[Any, ...], dict[str, Any], int, Spec]) -> Any:
         args, _, k, spec = packed

@@ -18,7 +18,7 @@ from gpuad.autograd_names import checks
 from gpuad.builtins import isinstance as traced_isinstance
 from gpuad.builtins import type as traced_type
 from gpuad.core import JVPNode, VJPNode, backward_pass, make_jvp, make_vjp, primitive_jvps, primitive_vjps, vspace
-from gpuad.errors import MissingRuleError, NotDifferentiableError, RuleError, UnsupportedError
+from gpuad.errors import MissingRuleError, ModifiedConstantError, NotDifferentiableError, RuleError, UnsupportedError
 from gpuad.extend import (
     Box,
     SparseObject,
@@ -168,6 +168,33 @@ def test_a_rule_keeps_only_what_it_closes_over():
         return np.sum(y)
 
     np.testing.assert_array_equal(gpuad.grad(f)(X), 6)
+
+
+@pytest.mark.parametrize("size", [3, 10_000])
+@pytest.mark.parametrize("where", ["argument", "list", "beside a traced one"])
+def test_constants_of_a_primitive_that_are_written_into_before_the_sweep(size, where):
+    @primitive
+    def dot(x, *rest):
+        return sum(np.sum(x * y) for y in leaves_of(rest))
+
+    def leaves_of(tree):
+        return [tree] if not isinstance(tree, (list, tuple)) else [leaf for part in tree for leaf in leaves_of(part)]
+
+    defvjp(dot, lambda ans, x, *rest: lambda g: g * sum(leaves_of(rest)))
+    pair = primitive(lambda xs: np.sum(xs[0] * xs[1]))
+    defvjp(pair, lambda ans, xs: lambda g: [g * xs[1], np.zeros(size)])
+    c = np.ones(size)
+
+    def f(x):
+        found = pair([x, c]) if where == "beside a traced one" else dot(x, [c] if where == "list" else c)
+        c[:] = 7.0
+        return found
+
+    if size == 3:
+        np.testing.assert_array_equal(gpuad.grad(f)(np.zeros(size)), 1.0)
+    else:
+        with pytest.raises(ModifiedConstantError):
+            gpuad.grad(f)(np.zeros(size))
 
 
 def test_primitives_take_and_give_containers_and_anything_else():

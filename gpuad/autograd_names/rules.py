@@ -98,7 +98,7 @@ def _stage(maker: Maker) -> Stage:
         vjp = maker(ans, *args, **kwargs)
         return lambda g: dense(vjp(g))
 
-    return Stage(stage, takes_none=False)
+    return Stage(stage)
 
 
 def _uncurried(maker: Maker) -> Callable[..., Any]:

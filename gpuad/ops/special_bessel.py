@@ -135,18 +135,22 @@ hankel2e: Binary = _of_order(
 def _bessel_quotient(xp: Any, x: Any, *, n: int, turn: float) -> Any:
     """``I_n(x) / x**n``; with ``turn`` -1 that of J."""
     special, x = xp.scipy.special, xp.asarray(x)
-    near = xp.abs(x) < n + 2.0
-    inner, outer = xp.where(near, x, xp.zeros_like(x)), xp.where(near, xp.full_like(x, n + 2.0), x)
+    before, first = (special.i0, special.i1) if turn > 0 else (special.j0, special.j1)
+    if n == 0:
+        return before(x)
+    # The recurrence cancels where x is below n; the quotient itself only needs a value at 0.
+    limit, terms = (0.1, 5) if n == 1 else (n + 2.0, n + 20)
+    near = xp.abs(x) < limit
+    inner, outer = xp.where(near, x, xp.zeros_like(x)), xp.where(near, xp.full_like(x, limit), x)
     t = inner * inner * (0.25 * turn)
     series = xp.ones_like(t)
-    for k in range(20 + n, 0, -1):
+    for k in range(terms, 0, -1):
         series = 1.0 + series * t * (1.0 / (k * (k + n)))
-    before, found = (special.i0(outer), special.i1(outer)) if turn > 0 else (special.j0(outer), special.j1(outer))
-    if n == 0:
-        return xp.where(near, series, before)
-    found = found / outer
-    for k in range(1, n):
-        before, found = found, (before - 2.0 * k * found) * turn / (outer * outer)
+    found = first(outer) / outer
+    if n > 1:
+        below = before(outer)
+        for k in range(1, n):
+            below, found = found, (below - 2.0 * k * found) * turn / (outer * outer)
     return xp.where(near, series * (0.5**n / math.factorial(n)), found)
 
 

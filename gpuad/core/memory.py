@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import sys
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..backend import backend_of
-from .box import Box, innermost, make_box, make_spec, move, twin
+from .box import Box, innermost, make_box, make_spec, move, spec_of, twin
 from .level import Level
 from .primitive import Primitive
 
 #: An operation that gives a view, and its parameters.
-Step = tuple[Primitive, dict[str, Any]]
+Step = tuple["View", dict[str, Any]]
 
 
 class Base:
@@ -58,7 +58,7 @@ class Derived:
 
     __slots__ = ("parent", "step")
 
-    def __init__(self, parent: Box, step: Step) -> None:
+    def __init__(self, parent: Box, step: tuple[Primitive, dict[str, Any]]) -> None:
         self.parent, self.step = parent, step
 
 
@@ -179,6 +179,20 @@ def look(raw: Any, steps: Sequence[Step]) -> Any:
         assert prim.forward is not None
         raw = prim.forward(xp, raw, **params)
     return raw
+
+
+def change(raw: Any, steps: Sequence[Step], update: Callable[[Any], None]) -> None:
+    """``update`` the view of a raw array to which ``steps`` lead, in place."""
+    if not steps:
+        update(raw)
+        return
+    prim, params = steps[0]
+    assert prim.forward is not None
+    part = prim.forward(backend_of((raw,)).functions, raw, **params)
+    change(part, steps[1:], update)
+    if prim.rearranges and _root(part) is not _root(raw):
+        # A cotangent may lie in memory in another order than its array, so that its reshape is a copy.
+        raw[...] = prim.vjps[0](part, None, spec_of(raw), **params)  # type: ignore[misc]
 
 
 class Stale(Level):

@@ -11,7 +11,7 @@ import numpy as np
 from ..backend import backend_of, owner_of_type
 from ..core.box import Box, Spec, innermost, spec_of
 from ..core.cotangent import Indexed
-from ..core.memory import Stale, Step, View, look
+from ..core.memory import Stale, Step, View, change, look
 from ..core.primitive import Primitive
 from .declare import operation, variadic, view
 
@@ -179,13 +179,11 @@ def _add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: boo
 
 
 def _add_through(out: Any, g: Any, region: Region) -> None:
-    *steps, last = region.steps
-    there = look(out, steps)
-    if "key" in last[1]:  # it may name a single entry, of which there is no view
-        _add_into(there, [g], [last[1]["key"]], empty=False)
+    *steps, (_, params) = region.steps
+    if "key" in params:  # it may name a single entry, of which there is no view
+        change(out, steps, lambda there: _add_into(there, [g], [params["key"]], empty=False))
     else:
-        there = look(there, [last])
-        there += g
+        change(out, region.steps, lambda there: there.__iadd__(g))
 
 
 def _scatter_add(xp: Any, *gs: Any, indices: Any, spec: Spec) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 from ..core.box import Box, Spec, spec_of
 from ..core.filled import zeros_like
-from ..core.memory import Step, look
+from ..core.memory import Step, change, look
 from .declare import fit, variadic
 from .index import Arrays, gather, getitem
 from .shape import reshape
@@ -36,7 +37,7 @@ class Place:
 
     def put(self, x: Any, v: Any) -> None:
         """Write into the raw array ``x``."""
-        look(x, self.steps)[self.index] = v
+        change(x, self.steps, lambda there: operator.setitem(there, self.index, v))
 
     @staticmethod
     def clear(g: Any, place: Place, owned: bool) -> Any:

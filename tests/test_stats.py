@@ -151,6 +151,12 @@ def test_multivariate_normal_of_other_parameters():
     assert vjp(lambda c: mvn.entropy(MEAN, c), COV)[0] == pytest.approx(theirs.multivariate_normal.entropy(MEAN, COV))
     with pytest.raises(UnsupportedError, match="singular"):
         grad(lambda c: mvn.logpdf(x[0], MEAN, c, allow_singular=True))(COV)
+    flat = np.diag([2.0, 1.0, 0.0])
+    for y in (np.array([0.3, -0.2, 0.0]), np.array([0.3, -0.2, 1e-3]), np.array([[1.0, 2.0, 0.0], [1.0, 2.0, 3.0]])):
+        value, pull = vjp(lambda y: mvn.logpdf(y, np.zeros(3), flat, allow_singular=True), y)
+        np.testing.assert_allclose(value, theirs.multivariate_normal.logpdf(y, np.zeros(3), flat, allow_singular=True))
+        inside = (y[..., 2] == 0)[..., None]
+        np.testing.assert_allclose(pull(np.ones_like(value))[0], np.where(inside, y * [-0.5, -1.0, 0.0], 0.0))
     with pytest.raises(ValueError, match="square"):
         grad(lambda c: mvn.logpdf(x[0], MEAN, c))(COV[:2, :2])
 

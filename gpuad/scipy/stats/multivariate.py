@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...core.box import spec_of
+import numpy as np
+
+from ...core.box import Box, spec_of
 from ...errors import UnsupportedError
 from ...numpy.creation import as_arrays, convert
 from ...numpy.frontend import functions as gnp
@@ -17,6 +19,20 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 def _floats(*xs: Any) -> list[Any]:
     return [x if spec_of(x).differentiable else convert(x, "float64") for x in as_arrays(xs)]
+
+
+def _on_subspace(away: Any, cov: Any) -> Any:
+    """The log density of a normal distribution around 0 that has it in the range of a constant ``cov`` alone."""
+    variances, directions = gnp["linalg.eigh"](cov)
+    # What SciPy takes for zero; see scipy.stats._multivariate._eigvalsh_to_eps.
+    dtype = spec_of(cov).dtype
+    tiny = gnp["max"](gnp["abs"](variances)) * float((1e3 if dtype.itemsize < 8 else 1e6) * np.finfo(dtype).eps)
+    kept = variances > tiny
+    along = gnp["matmul"](away, directions) ** 2.0
+    inside = gnp["sum"](where(kept, 0.0, along), axis=-1) < tiny**2.0
+    variances = where(kept, variances, 1.0)
+    terms = where(kept, along / variances + gnp["log"](variances) + LOG_2PI, 0.0)
+    return where(inside, -0.5 * gnp["sum"](terms, axis=-1), -math.inf)
 
 
 # -- normal -----------------------------------------------------------------------------------------
@@ -44,14 +60,16 @@ def _normal(x: Any, mean: Any, cov: Any) -> tuple[Any, Any, Any]:
 
 def _normal_logpdf(x: Any, mean: Any = None, cov: Any = 1, allow_singular: bool = False) -> Any:
     """As SciPy's; the matrix is taken as it is, and its gradient is symmetric where the matrix is."""
-    if allow_singular:
+    if allow_singular and type(cov) is Box:
         raise UnsupportedError(
-            "multivariate_normal: a density for a singular matrix can't be differentiated, for other directions open "
-            "up where it changes; leave allow_singular away if the matrix isn't singular"
+            "multivariate_normal: a density for a singular matrix can't be differentiated with respect to that, for "
+            "other directions open up where it changes; leave allow_singular away if the matrix isn't singular"
         )
     x, mean, cov = _normal(x, mean, cov)
     n = spec_of(mean).size
     away = x - mean
+    if allow_singular:
+        return gnp["squeeze"](_on_subspace(away, cov))
     sign, log_det = gnp["linalg.slogdet"](cov)
     rows = gnp["reshape"](away, (-1, n))
     solved = gnp["linalg.solve"](cov, gnp["swapaxes"](rows, 0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -140,19 +141,19 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     a = as_array(a)
     ndim = len(spec_of(a).shape)
     first, second = normalize_axis_index(axis1, ndim), normalize_axis_index(axis2, ndim)
-    return s.diagonal(a, offset=int(offset), axis1=first, axis2=second)
+    return s.diagonal(a, offset=operator.index(offset), axis1=first, axis2=second)
 
 
 @numpy_function("diag")
 def diag(v: Any, k: int = 0) -> Any:
-    v = as_array(v)
+    v, k = as_array(v), operator.index(k)
     shape = spec_of(v).shape
     if len(shape) == 2:
-        return s.diagonal(v, offset=int(k), axis1=0, axis2=1)
+        return s.diagonal(v, offset=k, axis1=0, axis2=1)
     if len(shape) != 1:
         raise ValueError("Input must be 1- or 2-d.")
-    n = shape[0] + abs(int(k))
-    return s.from_diagonal(v, shape=(n, n), offset=int(k), axis1=0, axis2=1)
+    n = shape[0] + abs(k)
+    return s.from_diagonal(v, shape=(n, n), offset=k, axis1=0, axis2=1)
 
 
 @numpy_function("diagflat")
@@ -167,7 +168,7 @@ def _triangle(name: str, prim: Callable[..., Any]) -> None:
         shape = spec_of(m).shape
         if len(shape) < 2:  # NumPy takes a vector for the rows of a square matrix
             m = declare.broadcast_to(m, shape=(shape[0] if shape else 1,) * 2)
-        return prim(m, k=int(k))
+        return prim(m, k=operator.index(k))
 
 
 _triangle("triu", s.triu)

@@ -19,6 +19,8 @@ def _coefficients(*polys: Any) -> list[Any]:
     """Vectors of floating-point coefficients; a ``poly1d`` is what it holds."""
     arrays = as_arrays(c.coeffs if isinstance(c, np.poly1d) else c for c in polys)
     arrays = [functions["atleast_1d"](c) for c in arrays]
+    if any(len(spec_of(c).shape) != 1 for c in arrays):
+        raise UnsupportedError("the traced coefficients of a polynomial must be a vector")
     return [c if has_derivatives(spec_of(c).dtype) else convert(c, float) for c in arrays]
 
 
@@ -139,8 +141,6 @@ def poly(seq_of_zeros: Any) -> Any:
 @numpy_function("roots")
 def roots(p: Any) -> Any:
     (p,) = _coefficients(p)
-    if len(spec_of(p).shape) != 1:
-        raise ValueError("Input must be a rank-1 array.")
     return prims.roots(p)
 
 

@@ -200,7 +200,7 @@ def rot90(m: Any, k: int = 1, axes: Sequence[int] = (0, 1)) -> Any:
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     a = as_array(a)
     if axis is None:
-        total = int(np.sum(shift))
+        total = sum(int(n) for n in (shift if np.iterable(shift) else [shift]))
         return s.reshape(s.roll(ravel(a), shifts=(total,), axes=(0,)), shape=shape_of(a), order="C")
     axes = normalize_axis_tuple(axis, len(shape_of(a)), allow_duplicate=True)
     pairs = [(int(n), int(i)) for n, i in np.broadcast(shift, axes)]

@@ -57,6 +57,7 @@ SAMPLES += [
 SAMPLES += [
     sample("sign", lambda np, x: np.sign(x) * x, (4,), low=0.3, label="sign"),
     sample("copysign", lambda np, x, y: np.copysign(x, y), (2, 3), (3,), low=0.3),
+    sample("heaviside", lambda np, x, y: np.heaviside(x - x, y) ** 2, (2, 3), (3,), label="heaviside at 0"),
     sample("nextafter", lambda np, x: np.nextafter(x, x.dtype.type(4.0)), (3,), label="nextafter"),
     sample("ldexp", lambda np, x: np.ldexp(x, 3), (2, 3)),
     sample("where", lambda np, x, y: np.where(x > y, x, y), (2, 3), (3,)),

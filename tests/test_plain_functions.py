@@ -166,6 +166,8 @@ def test_statistics(f, args):
         (lambda a: np.frexp(a * 5), (V,)),
         (lambda a: np.i0(a), (V,)),
         (lambda a: np.sort_complex(a), (V,)),
+        (lambda a: np.float_power([1.0, 2.0, 3.0], a), (V[:3],)),
+        (lambda a: np.roll(a, [1, 3]), (V,)),
         (lambda a: np.lexsort((a, a**2)) * np.sum(a), (V,)),
     ],
 )

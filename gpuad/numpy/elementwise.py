@@ -15,7 +15,7 @@ from ..core.primitive import Unary
 from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
-from .creation import as_array, copied
+from .creation import as_array, as_arrays, copied
 from .frontend import functions, numpy_function, plain_backend
 from .ufuncs import define
 from .writing import setitem
@@ -30,7 +30,7 @@ _SAME = (
 ).split()
 _OTHER: dict[str, Callable[..., Any]] = {
     "power": e.power,
-    "float_power": e.float_power,
+    "float_power": lambda x, y: e.float_power(*as_arrays([x, y])),
     "sign": e.sign,
     "divmod": e.divmod_,
     "frexp": e.frexp,

@@ -50,7 +50,7 @@ NAMES = {
     "extend": "primitive defvjp defjvp defvjp_argnum defvjp_argnums defjvp_argnum defjvp_argnums def_linear vspace "
     "VSpace SparseObject Box VJPNode JVPNode notrace_primitive register_notrace",
     "core": "make_vjp make_jvp vspace VSpace defvjp defjvp VJPNode JVPNode primitive_vjps primitive_jvps getval isbox "
-    "Node Box trace toposort subval subvals func SparseObject sum_outgrads backward_pass def_linear",
+    "Node Box trace toposort subval subvals func SparseObject sum_outgrads backward_pass def_linear primitive",
     "tracer": "trace Node Box isbox getval primitive notrace_primitive register_notrace subvals toposort",
     "builtins": "isinstance type tuple list dict SequenceBox DictBox container_take make_sequence",
     "differential_operators": "make_vjp make_jvp make_jvp_reversemode grad elementwise_grad deriv jacobian hessian "
@@ -78,6 +78,14 @@ def test_every_name_is_where_autograd_has_it(module):
     assert not missing
     for name in NAMES[module].split():
         exec(f"from gpuad{module and '.' + module} import {name}")
+
+
+def test_a_name_that_is_a_module_here_and_a_decorator_there():
+    from gpuad.core import primitive as decorator
+    from gpuad.core.primitive import Primitive
+
+    assert decorator is primitive
+    assert isinstance(gnp.sin.primitive, Primitive)
 
 
 def test_nothing_of_it_is_imported_before_it_is_asked_for():

@@ -1,5 +1,7 @@
 """What a primitive is, which transformation sees it, how it is recorded and swept."""
 
+import sys as _sys
+from types import ModuleType as _ModuleType
 from typing import Any as _Any
 
 #: What autograd's ``core`` offers, and where it is; imported when a program asks for it.
@@ -22,3 +24,20 @@ def __getattr__(name: str) -> _Any:
         if name in names.split():
             return getattr(importlib.import_module(f"gpuad.autograd_names.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+class _Core(_ModuleType):
+    """autograd's decorator has the name of a module of ours: an import of the name from here means the decorator."""
+
+    @property
+    def primitive(self) -> _Any:
+        from ..autograd_names.rules import primitive
+
+        return primitive
+
+    @primitive.setter
+    def primitive(self, module: _ModuleType) -> None:
+        """The import system hands the module over, which others find by its full name."""
+
+
+_sys.modules[__name__].__class__ = _Core

@@ -18,6 +18,7 @@ from ..numpy.ufuncs import apply
 from ..ops import elementwise as e
 from ..ops import reduce as r
 from ..ops import special_bessel as bessel
+from ..ops import special_distributions as distributions
 from ..ops import special_entropy as entropy
 from ..ops import special_error as error
 from ..ops import special_gamma as gammas
@@ -25,6 +26,7 @@ from ..ops import special_incomplete as incomplete
 from ..ops import special_integrals as integrals
 from ..ops import special_logistic as logistic
 from ..ops.declare import real
+from ..ops.student import student_cdf, student_ppf
 
 
 def __getattr__(name: str) -> Any:
@@ -48,6 +50,7 @@ _UFUNCS: dict[Any, str] = {
     ),
     gammas: "psi gamma gammaln loggamma gammasgn rgamma beta betaln binom poch",
     incomplete: ("gammainc gammaincc gammaincinv gammainccinv betainc betaincc betaincinv betainccinv"),
+    distributions: "chdtr chdtrc chdtri gdtr gdtrc pdtr pdtrc fdtr fdtrc fdtri nbdtr nbdtrc",
     bessel: (
         "jv yv yn iv kv kn hankel1 hankel2 jve yve ive kve hankel1e hankel2e j0 j1 y0 y1 i0 i1 k0 k1 i0e i1e k0e k1e "
         "airy struve modstruve"
@@ -78,6 +81,8 @@ def _ufunc(name: str, primitive: Any) -> None:
 for _module, _names in _UFUNCS.items():
     for _name in _names.split():
         _ufunc(_name, getattr(_module, {"round": "round_", "log1p": "log1p_"}.get(_name, _name)))
+_ufunc("stdtr", student_cdf)
+_ufunc("stdtrit", student_ppf)
 for _alias, _name in {"digamma": "psi", "jn": "jv"}.items():
     functions[f"scipy.special.{_alias}"] = functions[f"scipy.special.{_name}"]
 functions["scipy.special.sinc"] = functions["sinc"]

@@ -62,6 +62,10 @@ SAMPLES += [
     _group("betaincinv betainccinv", (3,), (3,), (2, 3), low=0.2, high=0.8, order=1),
     sample("scipy.special.gammainc", lambda np, x: s.gammainc(2.5, x), (3,), low=0.3, high=4.0, label="gammainc-x"),
     sample("scipy.special.betainc", lambda np, x: s.betainc(2.5, 1.5, x), (3,), low=0.3, high=0.9, label="betainc-x"),
+    _group("chdtr chdtrc chdtri", *_PAIR, low=0.3, high=0.9, order=1),
+    _group("gdtr gdtrc fdtr fdtrc fdtri", *_PAIR, (3,), low=0.3, high=0.9, order=1),
+    _group("pdtr pdtrc", (3,), orders=(2,), low=0.5, high=3.0),
+    _group("nbdtr nbdtrc", (3,), orders=(2, 5), low=0.2, high=0.8),
     # of a fixed order
     _group("jv yv iv kv", (2, 3), orders=(1,), low=0.5, high=4.0),
     _group("jve yve ive kve struve modstruve", (2, 3), orders=(1.5,), low=0.5, high=4.0),

@@ -16,7 +16,6 @@ from . import (  # noqa: F401
     creation,
     elementwise,
     indexing,
-    padding,
     reductions,
     shapes,
     sorting,

@@ -15,7 +15,7 @@ from ..core.primitive import Unary
 from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
-from .creation import as_array, as_arrays, copied
+from .creation import as_array, as_arrays, copied, home
 from .frontend import functions, numpy_function, plain_backend
 from .ufuncs import define
 from .writing import setitem
@@ -63,6 +63,8 @@ def where(condition: Any, x: Any = None, y: Any = None) -> Any:
         return functions["nonzero"](condition)
     if x is None or y is None:
         raise ValueError("where: give both x and y, or neither")
+    if isinstance(condition, (list, tuple)):
+        condition = as_array(condition, home(x, y))
     return e.where(condition, x, y)
 
 

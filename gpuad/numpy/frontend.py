@@ -74,7 +74,7 @@ def numpy_function(
 _LATER = {
     "numpy.fft": ("fft",),
     "numpy.linalg": ("decompositions",),
-    "numpy": ("assembling", "calculus", "mapping", "polynomials", "quantiles", "sets", "statistics"),
+    "numpy": ("assembling", "calculus", "mapping", "padding", "polynomials", "quantiles", "sets", "statistics"),
     "numpy.lib.stride_tricks": ("lib.stride_tricks",),
     "numpy.lib.scimath": ("emath",),
 }

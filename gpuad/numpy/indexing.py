@@ -99,7 +99,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     dtype = np.result_type(*map(dtype_or_number, (*choicelist, default)))
     *choices, chosen = (convert(v, dtype) for v in as_arrays([*choicelist, default]))
     for condition, choice in zip(reversed(condlist), reversed(choices), strict=True):
-        chosen = e.where(condition, choice, chosen)
+        chosen = e.where(_constant(condition, choice), choice, chosen)
     return chosen
 
 

@@ -12,7 +12,7 @@ from ..errors import UnsupportedError
 from ..ops import elementwise as e
 from ..ops import reduce as r
 from ..ops.declare import astype, broadcast_to, real
-from .creation import as_array, as_arrays
+from .creation import as_array, as_arrays, home
 from .elementwise import no_options
 from .frontend import functions, numpy_function
 
@@ -51,7 +51,7 @@ def prepared(name: str, a: Any, dtype: Any = None, out: Any = None, where: Any =
                 "call it on gpuad.stop_gradient(x) if the result should count as a constant"
             )
         a = astype(a, dtype=np.dtype(dtype))
-    return e.where(where, a, neutral) if is_given(where) and where is not True else a
+    return e.where(as_array(where, home(a)), a, neutral) if is_given(where) and where is not True else a
 
 
 # -- sums, products, means -----------------------------------------------------------------------

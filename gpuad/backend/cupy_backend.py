@@ -28,9 +28,50 @@ def _cupy() -> Any:
     return cupy
 
 
+def _linalg() -> Any:
+    import cupyx.scipy.linalg
+
+    return cupyx.scipy.linalg
+
+
+def _solve_triangular(a: Any, b: Any, *args: Any, **options: Any) -> Any:
+    """``scipy.linalg.solve_triangular``, likewise."""
+    theirs = _linalg().solve_triangular
+    dtype = np.result_type(a.dtype, b.dtype)  # CuPy's is that of a, whatever of b gets lost
+    a, b = a.astype(dtype, copy=False), b.astype(dtype, copy=False)
+    if a.ndim == 2 and b.ndim <= 2:
+        return theirs(a, b, *args, **options)
+    if b.ndim == 1:
+        return _solve_triangular(a, b[:, None], *args, **options)[..., 0]
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    return theirs(*(_cupy().broadcast_to(x, stack + x.shape[-2:]) for x in (a, b)), *args, **options)
+
+
+def _expm(a: Any) -> Any:
+    """``scipy.linalg.expm``, of stacks of matrices too."""
+    one = _linalg().expm
+    if a.ndim == 2 or not a.size:
+        return one(a) if a.size else a
+    return _cupy().stack([one(m) for m in a.reshape(-1, *a.shape[-2:])]).reshape(a.shape)
+
+
+def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
+    """``scipy.linalg.solve_sylvester`` as one system for all entries: there is no Schur decomposition on the device."""
+    cupy = _cupy()
+    m, n = q.shape
+    system = cupy.kron(a, cupy.eye(n, dtype=a.dtype)) + cupy.kron(cupy.eye(m, dtype=b.dtype), b.T)
+    return cupy.linalg.solve(system, q.astype(system.dtype).reshape(-1)).reshape(m, n)
+
+
 class CupyBackend(Backend):
     name = "cupy"
-    overrides = {"linalg.solve": _solve, **keywords(_cupy)}  # noqa: RUF012
+    overrides = {  # noqa: RUF012
+        "linalg.solve": _solve,
+        "scipy.linalg.solve_triangular": _solve_triangular,
+        "scipy.linalg.expm": _expm,
+        "scipy.linalg.solve_sylvester": _solve_sylvester,
+        **keywords(_cupy),
+    }
     lends_its_class = False  # the `@` of CuPy's arrays fails with what only says that it is one
 
     @property

@@ -14,6 +14,7 @@ from ..core.primitive import Primitive
 from .contract import matmul
 from .declare import fit, operation
 from .elementwise import conjugate, imag
+from .shape import reshape
 
 
 def t(x: Any) -> Any:
@@ -87,8 +88,12 @@ pinv: Primitive = operation("pinv", lambda xp, x, *, rcond: xp.linalg.pinv(x, rc
 
 
 # -- determinants -------------------------------------------------------------------------------------
+def _per_matrix(numbers: Any, x: Any) -> Any:
+    return reshape(numbers, shape=(*x.shape[:-2], 1, 1), order="C")
+
+
 def _det_vjp(g: Any, ans: Any, x: Any) -> Any:
-    return (g * ans).reshape((*x.shape[:-2], 1, 1)) * t(inv(x))
+    return _per_matrix(g * ans, x) * t(inv(x))
 
 
 det: Primitive = operation("det", lambda xp, x: xp.linalg.det(x), _det_vjp)
@@ -100,7 +105,7 @@ def _slogdet_vjp(g: Any, ans: Any, x: Any) -> Any:
     if for_sign is not None and spec_of(x).dtype.kind == "c":
         turn = 1j * imag(for_sign * ans[0])
         slope = turn if slope is None else slope + turn
-    return slope.reshape((*x.shape[:-2], 1, 1)) * t(inv(x)) if slope is not None else x * 0.0
+    return x * 0.0 if slope is None else _per_matrix(slope, x) * t(inv(x))
 
 
 #: The sign of the determinant and the logarithm of its size.

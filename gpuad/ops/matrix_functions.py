@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..core.primitive import Primitive
 from .contract import matmul
 from .declare import constant, fit, operation
@@ -44,8 +46,8 @@ def along(f: Callable[[Any], Any], a: Any, e: Any) -> Any:
 
 def _matrix_function(name: str) -> Primitive:
     prim: Primitive = operation(
-        name,
-        lambda xp, a: getattr(xp.scipy.linalg, name)(a),
+        f"scipy.linalg.{name}",
+        None,
         lambda g, ans, a: along(prim, t(a), g),
         jvp=lambda tangents, ans, a: along(prim, a, tangents[0]),
         finish=fit,
@@ -57,15 +59,15 @@ expm = _matrix_function("expm")
 logm = _matrix_function("logm")
 
 fractional_matrix_power: Primitive = operation(
-    "fractional_matrix_power",
-    lambda xp, a, *, exponent: xp.scipy.linalg.fractional_matrix_power(a, exponent),
-    lambda g, ans, a, *, exponent: along(lambda b: fractional_matrix_power(b, exponent=exponent), t(a), g),
+    "scipy.linalg.fractional_matrix_power",
+    None,
+    lambda g, ans, a, *, t: along(lambda b: fractional_matrix_power(b, t=t), a.swapaxes(-1, -2), g),
     finish=fit,
 )
 
 sqrtm: Primitive = operation(
-    "sqrtm",
-    lambda xp, a: xp.scipy.linalg.sqrtm(a),
+    "scipy.linalg.sqrtm",
+    None,
     lambda g, ans, a: solve_sylvester(t(ans), t(ans), g),
     finish=fit,
 )
@@ -80,10 +82,16 @@ def _sylvester_vjp_b(g: Any, ans: Any, a: Any, b: Any, q: Any) -> Any:
     return -matmul(t(ans), solve_sylvester(t(a), t(b), g))
 
 
+def _solve_sylvester(xp: Any, a: Any, b: Any, q: Any) -> Any:
+    # SciPy takes the real Schur form of a real matrix for a complex one where the others are complex.
+    dtype = np.result_type(a.dtype, b.dtype, q.dtype)
+    return xp.scipy.linalg.solve_sylvester(*(x if x.dtype == dtype else x.astype(dtype) for x in (a, b, q)))
+
+
 #: ``x`` for ``a @ x + x @ b = q``.
 solve_sylvester: Primitive = operation(
-    "solve_sylvester",
-    lambda xp, a, b, q: xp.scipy.linalg.solve_sylvester(a, b, q),
+    "scipy.linalg.solve_sylvester",
+    _solve_sylvester,
     _sylvester_vjp_a,
     _sylvester_vjp_b,
     lambda g, ans, a, b, q: solve_sylvester(t(a), t(b), g),
@@ -98,8 +106,8 @@ def _discrete_vjp_a(g: Any, ans: Any, a: Any, q: Any, *, method: Any) -> Any:
 
 #: ``x`` for ``a @ x @ aᴴ - x + q = 0``.
 solve_discrete_lyapunov: Primitive = operation(
-    "solve_discrete_lyapunov",
-    lambda xp, a, q, *, method: xp.scipy.linalg.solve_discrete_lyapunov(a, q, method),
+    "scipy.linalg.solve_discrete_lyapunov",
+    None,
     _discrete_vjp_a,
     lambda g, ans, a, q, *, method: conj(solve_discrete_lyapunov(h(a), conj(g), method=method)),
     finish=fit,
@@ -127,8 +135,8 @@ def _for_r(gain: Any, p: Any) -> Any:
 
 #: ``x`` for ``aᴴ x + x a - x b r⁻¹ bᴴ x + q = 0``.
 solve_continuous_are: Primitive = operation(
-    "solve_continuous_are",
-    lambda xp, a, b, q, r: xp.scipy.linalg.solve_continuous_are(a, b, q, r),
+    "scipy.linalg.solve_continuous_are",
+    None,
     lambda g, x, a, b, q, r: 2.0 * conj(matmul(x, _continuous(g, x, a, b, r)[1])),
     _continuous_vjp_b,
     lambda g, x, a, b, q, r: conj(_continuous(g, x, a, b, r)[1]),
@@ -157,8 +165,8 @@ def _discrete_are_vjp_b(g: Any, x: Any, a: Any, b: Any, q: Any, r: Any) -> Any:
 
 #: ``x`` for ``aᴴ x a - x - aᴴ x b (r + bᴴ x b)⁻¹ bᴴ x a + q = 0``.
 solve_discrete_are: Primitive = operation(
-    "solve_discrete_are",
-    lambda xp, a, b, q, r: xp.scipy.linalg.solve_discrete_are(a, b, q, r),
+    "scipy.linalg.solve_discrete_are",
+    None,
     _discrete_are_vjp_a,
     _discrete_are_vjp_b,
     lambda g, x, a, b, q, r: conj(_discrete(g, x, a, b, r)[2]),

@@ -24,10 +24,19 @@ from .decompositions import (
 )
 from .linalg import conj, h, solve, t
 
+
+def _eigh(xp: Any, x: Any, *, lower: bool, driver: Any) -> tuple[Any, Any]:
+    try:
+        theirs = xp.scipy.linalg.eigh
+    except AttributeError:  # of CuPy's namespaces only NumPy's has one
+        return tuple(xp.linalg.eigh(x, "L" if lower else "U"))
+    return tuple(theirs(x, lower=lower, driver=driver))
+
+
 #: As ``eigh`` and ``eig``; the signs of the vectors depend on the routine that finds them, which is SciPy's here.
 scipy_eigh: Primitive = operation(
     "scipy.linalg.eigh",
-    lambda xp, x, *, lower, driver: tuple(xp.scipy.linalg.eigh(x, lower=lower, driver=driver)),
+    _eigh,
     lambda g, ans, x, *, lower, driver: eigh_vjp(g, ans, x, lower=lower),
     jvp=lambda tangents, ans, x, *, lower, driver: eigh_jvp(tangents, ans, x, lower=lower),
 )
@@ -35,7 +44,11 @@ scipy_eigh: Primitive = operation(
 
 def _eig(xp: Any, *matrices: Any) -> tuple[Any, Any]:
     """Eigenvalues that are real if the vectors are, and complex if these are. SciPy's are always complex."""
-    w, v = xp.scipy.linalg.eig(*matrices)
+    try:
+        theirs = xp.scipy.linalg.eig
+    except AttributeError:
+        theirs = xp.linalg.eig  # of one matrix
+    w, v = theirs(*matrices)
     return (w if v.dtype.kind == "c" else w.real), v
 
 

@@ -145,8 +145,14 @@ _add("svd", lambda np, a: linalg.orth(_spread(np, a)) ** 2, (4, 2), complex=Fals
 
 # -- functions and equations --------------------------------------------------------------------------
 for shape in [(3, 3), (2, 2, 2), (1, 1)]:
-    _add("expm size", lambda np, a: linalg.expm(_known(a)), shape)
-_add("expm", lambda np, a, e: linalg.expm_frechet(_known(a), _known(e)), (2, 2), (2, 2), label="expm_frechet")
+    _add("scipy.linalg.expm size", lambda np, a: linalg.expm(_known(a)), shape)
+_add(
+    "scipy.linalg.expm",
+    lambda np, a, e: linalg.expm_frechet(_known(a), _known(e)),
+    (2, 2),
+    (2, 2),
+    label="expm_frechet",
+)
 
 
 def _double(a):
@@ -155,23 +161,29 @@ def _double(a):
 
 
 for name in ("logm", "sqrtm"):
-    _add(name, lambda np, a, name=name: getattr(linalg, name)(_double(_definite(np, a) + _known(a) / 4)), (2, 2))
+    _add(
+        f"scipy.linalg.{name}",
+        lambda np, a, name=name: getattr(linalg, name)(_double(_definite(np, a) + _known(a) / 4)),
+        (2, 2),
+    )
 _add(
-    "fractional_matrix_power",
+    "scipy.linalg.fractional_matrix_power",
     lambda np, a: linalg.fractional_matrix_power(_definite(np, a) + _known(a) / 4, 0.3),
     (2, 2),
 )
 for name in ("cosm", "sinm", "tanm", "coshm", "sinhm", "tanhm"):
-    _add("expm", lambda np, a, name=name: getattr(linalg, name)(_known(a) / 2), (2, 2), order=1, label=name)
+    _add(
+        "scipy.linalg.expm", lambda np, a, name=name: getattr(linalg, name)(_known(a) / 2), (2, 2), order=1, label=name
+    )
 _add(
-    "solve_sylvester",
+    "scipy.linalg.solve_sylvester",
     lambda np, a, b, q: linalg.solve_sylvester(_regular(np, a), _regular(np, b), _known(q)),
     (3, 3),
     (2, 2),
     (3, 2),
 )
 _add(
-    "solve_sylvester",
+    "scipy.linalg.solve_sylvester",
     lambda np, a, q: linalg.solve_continuous_lyapunov(_regular(np, a), _known(q)),
     (3, 3),
     (3, 3),
@@ -179,7 +191,7 @@ _add(
 )
 for method in ("direct", "bilinear"):
     _add(
-        "solve_discrete_lyapunov",
+        "scipy.linalg.solve_discrete_lyapunov",
         lambda np, a, q, method=method: linalg.solve_discrete_lyapunov(_known(a) / 8, _known(q), method),
         (3, 3),
         (3, 3),
@@ -188,7 +200,7 @@ for method in ("direct", "bilinear"):
 for name in ("continuous", "discrete"):
     solver = getattr(linalg, f"solve_{name}_are")
     _add(
-        f"solve_{name}_are",
+        f"scipy.linalg.solve_{name}_are",
         lambda np, a, b, q, r, solver=solver: solver(_known(a), _known(b), _definite(np, q), _definite(np, r)),
         (3, 3),
         (3, 2),
@@ -198,7 +210,7 @@ for name in ("continuous", "discrete"):
         high=1.0,
     )
     _add(
-        f"solve_{name}_are",
+        f"scipy.linalg.solve_{name}_are",
         lambda np, a, e, s, solver=solver: solver(
             _known(a),
             np.eye(2, dtype=_known(a).dtype),

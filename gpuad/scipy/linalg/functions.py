@@ -51,7 +51,7 @@ def fractional_matrix_power(A: Any, t: Any) -> Any:
         return m.expm(t * m.logm(A))
     if t == int(t):
         return functions["linalg.matrix_power"](A, int(t))
-    return m.fractional_matrix_power(A, exponent=float(t))
+    return m.fractional_matrix_power(A, t=float(t))
 
 
 # -- trigonometric and hyperbolic ---------------------------------------------------------------------

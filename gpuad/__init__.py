@@ -18,6 +18,7 @@ from .backend import use as use
 from .custom import defjvp as defjvp
 from .custom import defvjp as defvjp
 from .custom import primitive as primitive
+from .lift import lift as lift
 from .transforms.cost import cost as cost
 from .transforms.forward import jvp as jvp
 from .transforms.forward import linearize as linearize

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from ..core.primitive import Primitive
 from .declare import fit, operation
 from .index import getitem
@@ -44,7 +46,13 @@ def _sliding_products(xp: Any, k: Any, x: Any) -> Any:
     p, (q, d) = k.shape[0], x.shape[:2]
     window = k.shape[2:]
     places = tuple(n - m + 1 for n, m in zip(x.shape[2:], window, strict=True))
-    # as in (D, *window, Q, *places), of which the copy is made that the product needs
+    if math.prod(places) < math.prod(window):  # few large windows: one after the other
+        out, k = xp.empty((p, q, *places), np.result_type(k.dtype, x.dtype)), k.reshape(p, -1)
+        for place in np.ndindex(*places):
+            part = x[(..., *(slice(i, i + m) for i, m in zip(place, window, strict=True)))]
+            out[(..., *place)] = xp.dot(k, part.reshape(q, -1).T)
+        return out
+    # many small ones: as in (D, *window, Q, *places), of which the copy is made that the product needs
     batch, feature, *inner = x.strides
     shape, strides = (d, *window, q, *places), (feature, *inner, batch, *inner)
     windows = xp.lib.stride_tricks.as_strided(x, shape, strides).reshape(d * math.prod(window), -1)

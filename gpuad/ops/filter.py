@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.primitive import Primitive
-from .convolve import convolve
+from .convolve import convolve, sliding_products
 from .declare import fit, operation
 from .shape import flip, reshape
 
@@ -114,8 +114,15 @@ def _correlate_vjp_w(g: Any, ans: Any, x: Any, w: Any, *, axes: Shape, origins: 
     ndim = len(x.shape)
     every = tuple(range(ndim))
     x = extend(x, widths=_at(axes, _reach(w.shape, origins), ndim, (0, 0)), mode=PADDING[mode])
-    h = convolve(x, flip(g, axes=every), mode="valid", method="auto", axes=every)
+    if w.size <= _FEW:
+        h = sliding_products(g[None, None], x[None, None])
+    else:
+        h = convolve(x, flip(g, axes=every), mode="valid", method="auto", axes=every)
     return reshape(h, shape=w.shape, order="C")
+
+
+#: Of so many weights the gradients are computed one by one, faster than by Fourier transforms.
+_FEW = 128
 
 
 #: ``w`` has an axis for each of ``axes``, which are sorted. Beyond the edge of ``x`` comes what ``mode`` says in

@@ -61,7 +61,7 @@ SAMPLES = [
         label="lfilter with a state",
     ),
     sample(
-        "scipy.signal.convolve",
+        "scipy.ndimage.correlate",
         lambda np, b, a, x, zi: signal.lfilter(*_stable(np, b, a, x), 0, _known(zi)),
         *((3,), (1,), (4, 2), (2, 2)),
         label="lfilter without recursion",

@@ -12,11 +12,12 @@ from numpy.lib.array_utils import normalize_axis_index
 from ...core.box import innermost, spec_of
 from ...errors import UnsupportedError
 from ...numpy import fft
-from ...numpy.creation import as_array, as_arrays, home
+from ...numpy.creation import as_array, as_arrays, convert, home
 from ...numpy.frontend import functions, numpy_function
-from ...ops import convolve as c
+from ...ops.convolve import recursive_filter
 from ...ops.declare import broadcast_to
 from ...ops.fft import resize
+from ...ops.filter import correlate
 from ...ops.index import getitem
 from ...ops.reduce import cumsum
 from ...ops.shape import flip
@@ -38,6 +39,9 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     b, a = functions["atleast_1d"](b), functions["atleast_1d"](a)
     if len(b.shape) != 1 or len(a.shape) != 1 or not b.shape[0] or not a.shape[0]:
         raise ValueError(f"lfilter: b and a must be vectors of one number or more, got shapes {b.shape} and {a.shape}")
+    zi = None if zi is None else as_array(zi, home(x))
+    dtype = np.result_type(*(spec_of(v).dtype for v in (b, a, x, *(() if zi is None else (zi,)))), np.float32)
+    b, a, x = (convert(v, dtype) for v in (b, a, x))
     axis = normalize_axis_index(axis, len(x.shape))
     n = x.shape[axis]
     # a * y = b * x, but for what comes of the state, and up to place n
@@ -46,7 +50,7 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
     if zi is None:
         return _over(a, _part(whole, axis, 0, n), axis)
     state = (*x.shape[:axis], order, *x.shape[axis + 1 :])
-    zi = broadcast_to(as_array(zi, home(x)), shape=state)
+    zi = broadcast_to(zi, shape=state)
     # the equation runs on for as long as it takes the state to leave; the state is what is missing then
     whole = resize(whole, {axis: n + order}) + resize(zi, {axis: n + order}) * a[0]
     y = _over(a, _part(whole, axis, 0, n), axis)
@@ -55,12 +59,14 @@ def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
 
 
 def _product(x: Any, b: Any, axis: int) -> Any:
-    b = b.reshape([-1 if i == axis else 1 for i in range(len(x.shape))])
-    return c.convolve(x, b, mode="full", method="direct", axes=tuple(range(len(x.shape))))
+    """All of the convolution along an axis."""
+    after = b.shape[0] - 1
+    x = resize(x, {axis: x.shape[axis] + after})
+    return correlate(x, flip(b, axes=(0,)), axes=(axis,), origins=(after - b.shape[0] // 2,), mode="constant")
 
 
 def _over(a: Any, u: Any, axis: int) -> Any:
-    return u / a[0] if a.shape[0] == 1 else c.recursive_filter(a, u, axis=axis)
+    return u / a[0] if a.shape[0] == 1 else recursive_filter(a, u, axis=axis)
 
 
 @numpy_function("scipy.signal.lfilter_zi")

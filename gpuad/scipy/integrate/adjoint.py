@@ -1,15 +1,17 @@
 """The gradient of an ODE's solution by the adjoint equation, which is solved backwards in time.
 
 L. S. Pontryagin and others, 1962; in this form R. T. Q. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, Neural
-Ordinary Differential Equations, NeurIPS 2018 (arXiv:1806.07366), appendix C. Any solver will do, and memory doesn't
-grow with the number of its steps; but the state is integrated backwards too, from one output to the one before, which
-in a strongly damped system loses what was forgotten.
+Ordinary Differential Equations, NeurIPS 2018 (arXiv:1806.07366), appendix C. Any solver will do. The state is
+integrated backwards too, which in a damped system soon loses what was forgotten: so it is taken from the forward
+solution anew at each of the solver's steps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+
+import numpy as np
 
 from ...backend import backend_of
 from ...core.box import Box, Spec, innermost, spec_of
@@ -23,13 +25,17 @@ from .plainly import opened
 
 #: (f(t, y), y0, times) -> the solution at the times, one row each
 Solver = Callable[[Callable[[Any, Any], Any], Any, Sequence[float]], Any]
+#: (f(t, y), y0, times) -> the times of the steps that the solver takes from the first to the last
+Steps = Callable[[Callable[[Any, Any], Any], Any, Sequence[float]], Iterable[float]]
 
 
 class Problem:
     """y' = func(y, t, *args), and where in one vector the state, the times and the traced leaves of args are."""
 
-    def __init__(self, func: Callable[..., Any], specs: Sequence[Spec], args: Any, solver: Solver) -> None:
-        self.func, self.specs, self.args, self.solver = func, tuple(specs), args, solver
+    specs: tuple[Spec, ...]
+
+    def __init__(self, func: Callable[..., Any], args: Any, solver: Solver) -> None:
+        self.func, self.args, self.solver = func, args, solver
 
     def parts(self, flat: Any) -> list[Any]:
         """The arrays that ``flat`` was made of."""
@@ -43,9 +49,8 @@ class Problem:
         rest = iter(traced)
         return self.func(y, t, *tree_map(lambda leaf: next(rest) if type(leaf) is Box else leaf, self.args))
 
-    def solve(self, flat: Any) -> Any:
-        """The solution for raw arrays."""
-        y0, t, *traced = self.parts(flat)
+    def right_hand_side(self, traced: Sequence[Any]) -> Callable[[Any, Any], Any]:
+        """f(t, y), for raw arrays in the place of the traced ones."""
 
         def f(t: Any, y: Any) -> Any:
             slope = opened(self.slope(y, t, *traced))
@@ -57,30 +62,54 @@ class Problem:
                 )
             return slope
 
-        return self.solver(f, y0, backend_of((t,)).to_numpy(t).tolist())
+        return f
+
+    def solve(self, flat: Any) -> Any:
+        """The solution for raw arrays."""
+        y0, t, *traced = self.parts(flat)
+        times = _numbers(t)
+        distinct = list(dict.fromkeys(times))
+        found = self.solver(self.right_hand_side(traced), y0, distinct) if len(distinct) > 1 else y0[None]
+        return found[[distinct.index(time) for time in times]] if len(distinct) < len(times) else found
 
 
-def constant(tree: Any) -> Any:
-    """``tree`` with raw arrays in the place of traced ones."""
-    return tree_map(innermost, tree)
+def _numbers(t: Any) -> list[float]:
+    t = innermost(t)
+    return backend_of((t,)).to_numpy(t).tolist()  # type: ignore[no-any-return]
 
 
-def solution(func: Callable[..., Any], y0: Any, t: Any, args: Any, solver: Solver) -> Any:
+def solution(func: Callable[..., Any], y0: Any, t: Any, args: Any, solver: Solver, steps: Steps | None = None) -> Any:
     """The solution of y' = func(y, t, *args) at times ``t``, one row each; ``y0`` and ``t`` are vectors."""
     together = [y0, t, *[leaf for _, leaf in leaves(args) if type(leaf) is Box]]
     if any(spec_of(x).dtype.kind == "c" for x in together):
         raise UnsupportedError("the adjoint method knows real ODEs only; say gradient='direct'")
     # In double precision as the state: single precision would make the adjoint equation rough.
-    together = [convert(x, "float64") for x in together]
-    problem = Problem(func, [spec_of(x) for x in together], args, solver)
-    return adjoint_ode(functions["concatenate"]([functions["ravel"](x) for x in together]), problem=problem)
+    y0, t, *traced = [convert(x, "float64") for x in together]
+    problem, rows = Problem(func, args, solver), None
+    if steps is not None:
+        raw = [innermost(x) for x in traced]
+        t, rows = _with_steps(t, steps(problem.right_hand_side(raw), innermost(y0), _numbers(t)))
+    together = [y0, t, *traced]
+    problem.specs = tuple([spec_of(x) for x in together])
+    found = adjoint_ode(functions["concatenate"]([functions["ravel"](x) for x in together]), problem=problem)
+    return found if rows is None else found[rows]
+
+
+def _with_steps(t: Any, steps: Iterable[float]) -> tuple[Any, list[int]]:
+    """The times ``t`` and those of the steps between them, in order, and where the former are among them."""
+    times = _numbers(t)
+    between = sorted(set(steps).difference(times))
+    together = np.array([*times, *between])
+    order = np.argsort(together if times[0] <= times[-1] else -together, kind="stable")
+    merged = functions["concatenate"]([t, backend_of((innermost(t),)).asarray(np.array(between, float))])
+    return merged[order.tolist()], np.argsort(order)[: len(times)].tolist()
 
 
 def _vjp(g: Any, ans: Any, flat: Any, *, problem: Problem) -> Any:
     _, t, *traced = problem.parts(flat)
     n, count = spec_of(ans).shape[1], spec_of(ans).shape[0]
     ravel, concatenate = functions["ravel"], functions["concatenate"]
-    times = backend_of((innermost(t),)).to_numpy(innermost(t)).tolist()
+    times = _numbers(t)
 
     def slopes(z: Any, t: Any, *traced: Any) -> Any:
         """Of the state, its cotangent, and the cotangents of the time and the arguments."""

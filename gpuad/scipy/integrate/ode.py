@@ -9,7 +9,7 @@ from typing import Any
 
 from ...backend import numpy_backend
 from ...core.box import Box, innermost, spec_of
-from ...core.pytree import leaves
+from ...core.pytree import leaves, tree_map
 from ...errors import UnsupportedError
 from ...numpy.creation import as_array, as_arrays, convert, home
 from ...numpy.frontend import functions, is_traced
@@ -60,18 +60,25 @@ def odeint(
     )  # fmt: skip
     if gradient == "adjoint":
 
+        def lsoda(f: Rhs, y0: Any, times: Sequence[float], t_eval: Any) -> Any:
+            import scipy.integrate as theirs
+
+            least = {"rtol": _least(control.rtol), "atol": _least(control.atol)}  # the adjoint state is longer
+            lengths = {"first_step": h0 or None, "max_step": hmax or math.inf, "min_step": hmin}
+            return _solved(theirs.solve_ivp(f, (times[0], times[-1]), y0, "LSODA", t_eval, **least, **lengths))
+
         def solver(f: Rhs, y0: Any, times: Sequence[float]) -> Any:
             if home(y0) is not numpy_backend:
                 return functions["stack"](solution_at(f, y0, times, TABLEAUS["RK45"], control))
-            import scipy.integrate as theirs
+            return lsoda(f, y0, times, times).y.T
 
-            least = {k: _least(v) for k, v in options.items()}  # tolerances of the state are not for the longer one
-            found, info = theirs.odeint(f, y0, times, tfirst=True, full_output=True, **least, **orders)
-            if info["message"] != "Integration successful.":
-                raise RuntimeError(f"odeint: {info['message']}")
-            return found
+        def places(f: Rhs, y0: Any, times: Sequence[float]) -> Any:
+            if home(y0) is not numpy_backend:
+                return [step.t for step, _ in steps(f, times[0], y0, times[-1], TABLEAUS["RK45"], control)]
+            return lsoda(f, y0, times, None).t
 
-        return adjoint.solution(lambda y, t, *args: by_time(t, y, *args), y0, _state(_beside(y0, t)), args, solver)
+        t = _state(_beside(y0, t))
+        return adjoint.solution(lambda y, t, *args: by_time(t, y, *args), y0, t, args, solver, places)
     return functions["stack"](_at_times(lambda t, y: by_time(t, y, *args), y0, t, TABLEAUS["RK45"], control))
 
 
@@ -210,10 +217,7 @@ def _by_adjoint(
         raise UnsupportedError(f"solve_ivp: there is no {method} on the {home(y0).name} backend; RK45 and RK23 are")
 
     def solve(f: Rhs, y0: Any, times: Sequence[float], t_eval: Any, **options: Any) -> Any:
-        found = theirs.solve_ivp(f, (times[0], times[-1]), y0, method, t_eval, **options)
-        if not found.success:
-            raise RuntimeError(f"solve_ivp: {found.message}")
-        return found
+        return _solved(theirs.solve_ivp(f, (times[0], times[-1]), y0, method, t_eval, **options))
 
     # What is told of the equation or its state isn't true of the adjoint one, that is longer.
     general = {k: _least(v) for k, v in options.items() if k not in ("jac", "jac_sparsity", "lband", "uband")}
@@ -222,19 +226,26 @@ def _by_adjoint(
         return _slope(fun(t, y, *args), y)
 
     def solver(f: Rhs, y0: Any, times: Sequence[float]) -> Any:
-        distinct = list(dict.fromkeys(times))
-        rows = solve(f, y0, times, distinct, **general).y.T
-        return rows[[distinct.index(t) for t in times]]
+        return solve(f, y0, times, times, **general).y.T
 
-    if t is None:
-        constant = adjoint.constant(args)
-        raw = [float(innermost(x)) for x in ends]
-        places = solve(lambda t, y: innermost(slope(y, t, *constant)), innermost(y0), raw, None, **general).t
-        parts = (places - raw[0]) / (raw[1] - raw[0])
-        t = ends[0] + parts * (ends[1] - ends[0]) if _any_traced(ends) else places
-        return _result(t, list(adjoint.solution(slope, y0, _state(t), args, solver)))
-    t_all = functions["concatenate"]([functions["ravel"](ends[0]), t])
-    return _result(t, list(adjoint.solution(slope, y0, _state(t_all), args, solver))[1:])
+    def places(f: Rhs, y0: Any, times: Sequence[float]) -> Any:
+        return solve(f, y0, times, None, **general).t
+
+    if t is not None:
+        t_all = functions["concatenate"]([functions["ravel"](ends[0]), t])
+        return _result(t, list(adjoint.solution(slope, y0, _state(t_all), args, solver, places))[1:])
+    first, last = (float(innermost(x)) for x in ends)
+    raw = tree_map(innermost, args)
+    t = places(lambda t, y: innermost(slope(y, t, *raw)), innermost(y0), (first, last))
+    if _any_traced(ends):
+        t = ends[0] + (t - first) / (last - first) * (ends[1] - ends[0])
+    return _result(t, list(adjoint.solution(slope, y0, _state(t), args, solver)))
+
+
+def _solved(found: Any) -> Any:
+    if not found.success:
+        raise RuntimeError(f"the solution of an ODE, or of its adjoint, failed: {found.message}")
+    return found
 
 
 # -- what both need -----------------------------------------------------------------------------------

@@ -33,8 +33,20 @@ def _joined(parts: list[Any], axis: int) -> Any:
 
 
 # -- linear difference equations --------------------------------------------------------------------------
+def _need_scipys_state(name: str, x: Any, zi: Any) -> None:
+    if zi is not None and home(x).name == "cupy":
+        raise UnsupportedError(
+            f"{name} of traced CuPy arrays isn't supported with zi: what CuPy takes for the state isn't what SciPy does"
+        )
+
+
 @numpy_function("scipy.signal.lfilter")
 def lfilter(b: Any, a: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
+    _need_scipys_state("lfilter", x, zi)
+    return _filtered(b, a, x, axis, zi)
+
+
+def _filtered(b: Any, a: Any, x: Any, axis: int, zi: Any = None) -> Any:
     b, a, x = as_arrays([b, a, x])
     b, a = functions["atleast_1d"](b), functions["atleast_1d"](a)
     if len(b.shape) != 1 or len(a.shape) != 1 or not b.shape[0] or not a.shape[0]:
@@ -71,6 +83,11 @@ def _over(a: Any, u: Any, axis: int) -> Any:
 
 @numpy_function("scipy.signal.lfilter_zi")
 def lfilter_zi(b: Any, a: Any) -> Any:
+    _need_scipys_state("lfilter_zi", (b, a), b)
+    return _steady_state(b, a)
+
+
+def _steady_state(b: Any, a: Any) -> Any:
     b, a = as_arrays([b, a])
     n = max(b.shape[0], a.shape[0])
     b, a = resize(b, {0: n}) / a[0], resize(a, {0: n}) / a[0]
@@ -89,10 +106,10 @@ def filtfilt(
     b, a = functions["atleast_1d"](b), functions["atleast_1d"](a)
     axis = normalize_axis_index(axis, len(x.shape))
     edge, extended = _extended(x, axis, padtype, padlen, max(b.shape[0], a.shape[0]))
-    zi = functions["scipy.signal.lfilter_zi"](b, a).reshape([-1 if i == axis else 1 for i in range(len(x.shape))])
+    zi = _steady_state(b, a).reshape([-1 if i == axis else 1 for i in range(len(x.shape))])
 
     def once(x: Any) -> Any:
-        return lfilter(b, a, x, axis, zi * _part(x, axis, 0, 1))[0]
+        return _filtered(b, a, x, axis, zi * _part(x, axis, 0, 1))[0]
 
     return _there_and_back(once, extended, edge, axis)
 
@@ -123,12 +140,17 @@ def _extended(x: Any, axis: int, padtype: str | None, padlen: int | None, taps: 
 
 @numpy_function("scipy.signal.sosfilt")
 def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
+    _need_scipys_state("sosfilt", x, zi)
+    return _through_sections(sos, x, axis, zi)
+
+
+def _through_sections(sos: Any, x: Any, axis: int, zi: Any = None) -> Any:
     sos, x = as_arrays([sos, x])
     _need_sections(sos)
     axis = normalize_axis_index(axis, len(x.shape))
     if zi is None:
         for k in range(sos.shape[0]):
-            x = lfilter(sos[k, :3], sos[k, 3:], x, axis)
+            x = _filtered(sos[k, :3], sos[k, 3:], x, axis)
         return x
     zi = as_array(zi, home(x))
     need = (sos.shape[0], *x.shape[:axis], 2, *x.shape[axis + 1 :])
@@ -136,7 +158,7 @@ def sosfilt(sos: Any, x: Any, axis: int = -1, zi: Any = None) -> Any:
         raise ValueError(f"sosfilt: zi must have shape {need}, got {spec_of(zi).shape}")
     states = []
     for k in range(sos.shape[0]):
-        x, state = lfilter(sos[k, :3], sos[k, 3:], x, axis, zi[k])
+        x, state = _filtered(sos[k, :3], sos[k, 3:], x, axis, zi[k])
         states.append(state)
     return x, functions["stack"](states)
 
@@ -148,12 +170,17 @@ def _need_sections(sos: Any) -> None:
 
 @numpy_function("scipy.signal.sosfilt_zi")
 def sosfilt_zi(sos: Any) -> Any:
+    _need_scipys_state("sosfilt_zi", sos, sos)
+    return _steady_states(sos)
+
+
+def _steady_states(sos: Any) -> Any:
     (sos,) = as_arrays([sos])
     _need_sections(sos)
     states, scale = [], 1.0
     for k in range(sos.shape[0]):
         b, a = sos[k, :3], sos[k, 3:]
-        states.append(scale * functions["scipy.signal.lfilter_zi"](b, a))
+        states.append(scale * _steady_state(b, a))
         scale = scale * (b.sum() / a.sum())
     return functions["stack"](states)
 
@@ -161,7 +188,7 @@ def sosfilt_zi(sos: Any) -> Any:
 @numpy_function("scipy.signal.sosfiltfilt")
 def sosfiltfilt(sos: Any, x: Any, axis: int = -1, padtype: str | None = "odd", padlen: int | None = None) -> Any:
     sos, x = as_arrays([sos, x])
-    zi = sosfilt_zi(sos)
+    zi = _steady_states(sos)
     axis = normalize_axis_index(axis, len(x.shape))
     lowest = innermost(sos)  # how many of its coefficients are zero decides how much is put around
     taps = 2 * sos.shape[0] + 1 - min(int((lowest[:, 2] == 0).sum()), int((lowest[:, 5] == 0).sum()))
@@ -169,7 +196,7 @@ def sosfiltfilt(sos: Any, x: Any, axis: int = -1, padtype: str | None = "odd", p
     zi = zi.reshape([sos.shape[0], *(2 if i == axis else 1 for i in range(len(x.shape)))])
 
     def once(x: Any) -> Any:
-        return sosfilt(sos, x, axis, zi * _part(x, axis, 0, 1))[0]
+        return _through_sections(sos, x, axis, zi * _part(x, axis, 0, 1))[0]
 
     return _there_and_back(once, extended, edge, axis)
 

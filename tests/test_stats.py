@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.stats as theirs
@@ -253,3 +255,30 @@ def test_on_another_backend(backend):
         np.testing.assert_allclose(backend.to_numpy(vjp(f, x, s)[0]), reference, rtol=1e-12)
         np.testing.assert_allclose(backend.to_numpy(f(x, s)), reference, rtol=1e-12)
         assert all(backend.owns(type(g)) for g in vjp(f, x, s)[1](backend.asarray(np.ones(2))))
+
+
+@pytest.mark.parametrize(("name", "shapes"), [*CASES, *DISCRETE.items()], ids=str)
+def test_a_device_gives_what_the_host_gives(name, shapes, backend):
+    if backend.name == "numpy":
+        pytest.skip("that is the host")
+    try:
+        backend.function("scipy.special.gammaln")
+    except AttributeError:
+        pytest.skip("the stand-in for a device has no special functions")
+    dist, params = getattr(ours, name), shapes if name in DISCRETE else (*shapes, 0.4, 1.7)
+    x = np.array([-1.0, 0, 1, 2, 5]) if name in DISCRETE else getattr(theirs, name)(*params).ppf(Q)
+    fixed = (x,) + params[:1] * (name == "binom") if name in DISCRETE else ()
+    for method in dist._methods:
+        first = {"entropy": (), "ppf": (Q,), "isf": (Q,)}.get(method, (x,))
+        held = fixed[: len(first)] + fixed[1:] if name in DISCRETE else ()
+        free = [np.asarray(a, float) for a in (*first, *params)[len(held) :]]
+        if not free:
+            continue
+        value, pull = vjp(functools.partial(getattr(dist, method), *held), *free)
+        on_device = [backend.asarray(a) for a in free]
+        held = [backend.asarray(np.asarray(a, float)) for a in held]
+        got, pull_got = vjp(functools.partial(getattr(dist, method), *held), *on_device)
+        np.testing.assert_allclose(backend.to_numpy(got), value, rtol=1e-9, atol=1e-13)
+        ones = np.ones(np.shape(value))
+        for g, h in zip(pull_got(backend.asarray(ones)), pull(ones), strict=True):
+            np.testing.assert_allclose(backend.to_numpy(g), h, rtol=1e-8, atol=1e-12)

@@ -85,7 +85,11 @@ def odeint(
 class OdeResult(dict[str, Any]):
     """What ``solve_ivp`` returns: entries that are attributes too."""
 
-    __getattr__ = dict.__getitem__
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"the result of solve_ivp has no {name!r}") from None
 
 
 def solve_ivp(

@@ -224,6 +224,9 @@ def test_choices_and_products(f, args):
     ("f", "args"),
     [
         (lambda a: np.median(sliding_window_view(a, 3), axis=-1), (V,)),
+        (lambda a: sliding_window_view(a, (2, 2), axis=(1, 1)) ** 2, (A,)),
+        (lambda a: sliding_window_view(a, (2, 3), axis=(2, 1)) ** 2, (T,)),
+        (lambda a: sliding_window_view(a, (4, 3), axis=(2, 1)) ** 2, (T,)),
         (lambda a, k: np.einsum("ijkl,kl->ij", sliding_window_view(a, k.shape), k), (A, B[:2, :2])),
         (lambda a: np.apply_along_axis(lambda row, k, p=1: np.outer(row, row) * k**p, 1, a, 3.0, p=2), (T,)),
         (lambda a: np.apply_over_axes(np.mean, a, [0, 2]), (T,)),
@@ -231,6 +234,16 @@ def test_choices_and_products(f, args):
 )
 def test_windows_and_rows(f, args):
     checked(f, *args)
+
+
+def test_covariance_with_weights_on_a_device(backend):
+    """CuPy's own isn't NumPy's there, so the samples don't have it."""
+    a, w = backend.asarray(A), backend.asarray(B[0])
+    value, pullback = vjp(lambda a, w: np.cov(a, aweights=w), a, w)
+    np.testing.assert_allclose(backend.to_numpy(value), np.cov(A, aweights=B[0]), rtol=1e-12)
+    want = vjp(lambda a, w: np.cov(a, aweights=w), A, B[0])[1](np.ones((3, 3)))
+    for g, e in zip(pullback(backend.asarray(np.ones((3, 3)))), want, strict=True):
+        np.testing.assert_allclose(backend.to_numpy(g), e, rtol=1e-9, atol=1e-12)
 
 
 def test_what_as_strided_refuses():

@@ -19,6 +19,15 @@ from .shape import reshape
 Shape = tuple[int, ...]
 
 
+def _windows(xp: Any, x: Any, *, window: Shape, axes: Shape) -> Any:
+    # CuPy's sliding_window_view wants the axes in order.
+    lengths = list(x.shape)
+    for axis, n in zip(axes, window, strict=True):
+        lengths[axis] -= n - 1
+    strides = (*x.strides, *(x.strides[axis] for axis in axes))
+    return xp.lib.stride_tricks.as_strided(x, (*lengths, *window), strides)
+
+
 def _overlap_add(xp: Any, g: Any, *, shape: Shape, window: Shape, axes: Shape) -> Any:
     out = xp.zeros(shape, g.dtype)
     ndim = len(shape)
@@ -41,7 +50,7 @@ def _overlap_add(xp: Any, g: Any, *, shape: Shape, window: Shape, axes: Shape) -
 #: The windows of a size, ``window``, that fit along each of ``axes``, which are distinct; a view.
 windows: View = view(
     "windows",
-    lambda xp, x, *, window, axes: xp.lib.stride_tricks.sliding_window_view(x, window, axes),
+    _windows,
     lambda g, ans, x, *, window, axes: overlap_add(g, shape=x.shape, window=window, axes=axes),
     writable=False,
 )

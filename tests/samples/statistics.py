@@ -10,10 +10,6 @@ _METHODS = (
 ).split()
 
 
-def _weights(np, x):
-    return np.asarray([0.0, 2.0, 1.0, 3.0, 1.0], dtype=x.dtype)
-
-
 SAMPLES = [
     sample("reorder", lambda np, x: np.median(x), (5,), distinct=True, label="median"),
     sample("reorder", lambda np, x: np.median(x, axis=(0, 2)), (2, 3, 2), distinct=True, label="median axes"),
@@ -23,8 +19,6 @@ SAMPLES = [
     sample("reorder", lambda np, x: np.nanmedian(x, axis=0) ** 2, (4, 2), distinct=True, label="nanmedian"),
     sample("gather", lambda np, x: np.nanpercentile(x, 30, axis=1, keepdims=True), (2, 5), distinct=True,
            label="nanpercentile"),
-    sample("gather", lambda np, x: np.quantile(x, 0.6, weights=_weights(np, x), method="inverted_cdf"), (5,),
-           distinct=True, label="quantile weights"),
     *(
         sample("gather", lambda np, x, m=m: np.nanquantile(x, 0.37, axis=0, method=m), (5, 2), distinct=True,
                label=f"nanquantile {m}")
@@ -39,7 +33,6 @@ SAMPLES = [
            distinct=True, label="quantile of traced q"),
     sample("matmul", lambda np, x: np.cov(x), (3, 5), complex=True, label="cov"),
     sample("matmul", lambda np, x, y: np.cov(x, y, ddof=0), (5,), (5,), label="cov of two"),
-    sample("matmul", lambda np, x, w: np.cov(x, rowvar=False, aweights=w), (5, 2), (5,), low=0.5, label="cov weights"),
     sample("matmul", lambda np, x: np.corrcoef(x), (3, 5), label="corrcoef"),
     sample("scatter_add", lambda np, w: np.bincount(np.asarray([0, 2, 2, 5]), w) ** 2, (4,), label="bincount"),
     sample("scatter_add", lambda np, x, w: np.histogram(x, 3, weights=w * w, density=True)[0], (6,), (6,), low=0.5,

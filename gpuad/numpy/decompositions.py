@@ -182,7 +182,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     x = matmul(systems.pinv(a, rcond=rcond), b)
     s = svdvals(a)
     count = functions["sum"](stop_gradient(s) > rcond * stop_gradient(s)[:1])
-    rank = operator.index(int(count))
+    rank = np.int32(int(count))
     if rank < a.shape[1] or a.shape[0] <= a.shape[1]:
         left = s[:0]
     else:

@@ -355,6 +355,21 @@ def test_rules_of_gpuads_own_functions_can_be_stated_anew(monkeypatch):
     assert gpuad.grad(np.tanh)(0.0) == 100.0
 
 
+def test_rules_of_ordinary_functions_have_no_effect():
+    def f(x):
+        return x * 2.0
+
+    with pytest.warns(UserWarning, match="isn't a primitive"):
+        defvjp(f, lambda ans, x: lambda g: g * 100.0)
+    with pytest.warns(UserWarning, match="isn't a primitive"):
+        defjvp(f, "same")
+    assert gpuad.grad(f)(1.0) == 2.0
+    with pytest.raises(TypeError, match="expected a primitive"):
+        defvjp(3, None)
+    with pytest.raises(TypeError, match="@primitive"):
+        defvjp_argnums(f, lambda *a: None)
+
+
 def test_tables_of_rules():
     assert gnp.sin in primitive_vjps
     assert gnp.sin in primitive_jvps
@@ -789,5 +804,8 @@ def test_a_few_more_functions_as_autograd_has_them():
     np.testing.assert_array_equal(gnp.where(condition=[True, False], x=X[:2], y=X[1:]), [X[0], X[2]])
     np.testing.assert_array_equal(gpuad.grad(lambda x: np.sum(gnp.where(X > 0, x=x, y=0.0)))(X), X > 0)
     assert gpuad.grad(lambda x: np.sum(X[np.int64(x)] * x[0]))(np.array([0.3, 1.2]))[1] == 0.0
+    stacked = gpuad.jacobian(lambda x: gnp.stack(x * k for k in (1.0, 2.0)))(X)
+    np.testing.assert_array_equal(stacked, [np.eye(3), 2 * np.eye(3)])
+    np.testing.assert_array_equal(gnp.concatenate(map(np.cos, [X, X])), np.cos([*X, *X]))
     assert not np.iscomplexobj(gpuad.vjp(np.real_if_close, X + 0j)[0])
     assert np.iscomplexobj(gpuad.vjp(np.real_if_close, X + 1j)[0])

@@ -84,6 +84,8 @@ def defvjp(fun: Any, *vjpmakers: Maker | None, argnums: Iterable[int] | None = N
 
     ``None`` stands for an argument that has no derivative. Rules stated before are replaced.
     """
+    if not _is_primitive("defvjp", fun):
+        return
     numbers = list(itertools.islice(itertools.count() if argnums is None else argnums, len(vjpmakers)))
     prim, given = custom.stated("defvjp", fun, vjpmakers, numbers)
     if not isinstance(prim, UserPrimitive):
@@ -130,6 +132,8 @@ def defjvp(fun: Any, *jvpfuns: Any, argnums: Iterable[int] | None = None) -> Non
 
     ``"same"`` says that the function is linear in the argument, ``None`` that it has no derivative.
     """
+    if not _is_primitive("defjvp", fun):
+        return
     numbers = list(itertools.islice(itertools.count() if argnums is None else argnums, len(jvpfuns)))
     rules = [_linear_in(fun, k) if rule == "same" else rule for k, rule in zip(numbers, jvpfuns, strict=True)]
     custom.defjvp(fun, *rules, argnums=numbers)
@@ -162,6 +166,15 @@ def sum_outgrads(gs: Iterable[Any]) -> Any:
     """The sum of cotangents, or of tangents, that may be containers."""
     first, *rest = map(dense, gs)
     return functools.reduce(lambda x, y: vspace(x).add(x, y), rest, first)
+
+
+def _is_primitive(name: str, fun: Any) -> bool:
+    """Whether rules for ``fun`` have an effect. autograd keeps those of ordinary functions, too, for nothing."""
+    known = isinstance(getattr(fun, "primitive", fun), (Primitive, UserPrimitive))
+    if not known and callable(fun):
+        warnings.warn(f"{name}: {fun!r} isn't a primitive, so its rules have no effect", stacklevel=3)
+        return False
+    return True
 
 
 def _users(name: str, fun: Any) -> UserPrimitive:

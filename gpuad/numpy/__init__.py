@@ -25,8 +25,12 @@ from . import linalg as linalg
 from . import random as random
 from .frontend import find as _find
 from .frontend import functions as _functions
+from .frontend import taking_iterators as _taking_iterators
 from .standard import __array_api_version__ as __array_api_version__
 from .standard import __array_namespace_info__ as __array_namespace_info__
+
+for _name in "concatenate concat stack vstack row_stack hstack dstack column_stack".split():
+    _functions[_name] = _taking_iterators(_functions[_name])
 
 _MODULES = frozenset("fft lib numpy_boxes numpy_vjps numpy_vspaces numpy_wrapper".split())
 

@@ -119,6 +119,18 @@ def _taking_out(name: str, traced: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def taking_iterators(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` of a sequence, which may also be an iterator, as autograd allows where NumPy doesn't."""
+
+    @functools.wraps(function)
+    def of_any(*args: Any, **kwargs: Any) -> Any:
+        if args and hasattr(args[0], "__next__"):
+            args = (list(args[0]), *args[1:])
+        return function(*args, **kwargs)
+
+    return of_any
+
+
 def in_full(name: str) -> str:
     """The name by which NumPy's or SciPy's users import a function."""
     return name if name.startswith("scipy.") else f"numpy.{name}"

@@ -257,7 +257,7 @@ for _name, _get in _ATTRIBUTES.items():
 
 # -- methods, which are the functions of the same name ------------------------------------------------
 _METHODS = (
-    "all any argmax argmin argpartition argsort astype clip conj conjugate copy cumprod cumsum diagonal dot max mean "
+    "all any argmax argmin argpartition argsort astype clip conj conjugate cumprod cumsum diagonal dot max mean "
     "min nonzero prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
 ).split()
 
@@ -283,6 +283,11 @@ def _reshape(self: Box, *shape: Any, order: str = "C", copy: Any = None) -> Any:
 def _transpose(self: Box, *axes: Any) -> Any:
     order = axes[0] if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))) else axes or None
     return functions["transpose"](self, order)
+
+
+@_define("copy")
+def _copy_in_order(self: Box, order: str = "C") -> Any:
+    return copied(self, order)
 
 
 @_define("flatten")

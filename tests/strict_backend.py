@@ -92,6 +92,7 @@ class DeviceArray:
     nbytes = property(lambda self: self._host.nbytes)
     itemsize = property(lambda self: self._host.itemsize)
     strides = property(lambda self: self._host.strides)
+    flags = property(lambda self: self._host.flags)
     base = property(lambda self: self._base)
     T = property(lambda self: DeviceArray(self._host.T))
     real = property(lambda self: DeviceArray(self._host.real))

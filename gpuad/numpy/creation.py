@@ -65,9 +65,28 @@ def _asarray(x: Any, dtype: Any, ndmin: int = 0) -> Any:
     return s.reshape(x, shape=(1,) * missing + spec_of(x).shape, order="C") if missing > 0 else x
 
 
-def copied(x: Any) -> Any:
-    """``x`` as an array that shares no memory with it."""
-    return twin(current(x)) if type(x) is Box else x
+def copied(x: Any, order: Any = "K") -> Any:
+    """``x`` as an array that shares no memory with it, and lies in memory in that order, as NumPy's copy would."""
+    return _copied(current(x), order) if type(x) is Box else x
+
+
+def _copied(x: Box, order: Any) -> Box:
+    y = twin(x)  # nobody sees that it is the same memory: the first to write will copy
+    if type(x.value) is Box:
+        y.value = _copied(x.value, order)
+    elif not _lies(x.value, order):
+        y.value = x.value.copy(order=order)
+    return y
+
+
+def _lies(raw: Any, order: Any) -> bool:
+    """Whether a raw array lies in memory as a copy in that order would."""
+    flags = getattr(raw, "flags", None)
+    if flags is None:
+        return True
+    c, f = flags.c_contiguous, flags.f_contiguous
+    order = (order or "K").upper()
+    return bool(c if order == "C" or (order == "A" and not f) else f if order in "FA" else c or f)
 
 
 @numpy_function("array")
@@ -76,14 +95,14 @@ def array(
     like: Any = None,
 ) -> Any:  # fmt: skip
     x = _asarray(object, dtype, ndmin)
-    return copied(x) if copy else x
+    return copied(x, order) if copy else x
 
 
 @numpy_function("asarray")
 def asarray(
     a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None, like: Any = None
 ) -> Any:
-    return copied(_asarray(a, dtype)) if copy else _asarray(a, dtype)
+    return copied(_asarray(a, dtype), order) if copy else _asarray(a, dtype)
 
 
 @numpy_function("asanyarray")
@@ -93,22 +112,22 @@ def asanyarray(
     return _asarray(a, dtype)
 
 
-def _contiguous(name: str, flag: str) -> None:
+def _contiguous(name: str, order: str) -> None:
     """What gives the array itself, if it lies in memory in that order, or else a copy."""
 
     @numpy_function(name)
     def as_contiguous(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
         a = _asarray(a, dtype, 1)
-        return a if getattr(getattr(innermost(a), "flags", None), flag, True) else copied(a)
+        return a if _lies(innermost(a), order) else copied(a, order)
 
 
-_contiguous("ascontiguousarray", "c_contiguous")
-_contiguous("asfortranarray", "f_contiguous")
+_contiguous("ascontiguousarray", "C")
+_contiguous("asfortranarray", "F")
 
 
 @numpy_function("copy")
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
-    return copied(as_array(a))
+    return copied(as_array(a), order)
 
 
 @numpy_function("astype")
@@ -119,7 +138,7 @@ def astype(
     if not np.can_cast(spec_of(x).dtype, dtype, casting):
         raise TypeError(f"Cannot cast array data from {spec_of(x).dtype} to {np.dtype(dtype)} by the rule {casting!r}")
     converted = convert(x, dtype)
-    return copied(x) if copy and converted is x else converted
+    return copied(x, order) if copy and converted is x else converted
 
 
 # -- filled with one value ----------------------------------------------------------------------------

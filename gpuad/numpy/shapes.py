@@ -15,7 +15,7 @@ from ..core.box import innermost, spec_of
 from ..ops import declare
 from ..ops import shape as s
 from ..ops.index import getitem
-from .creation import as_array, as_arrays, as_shape, convert, home
+from .creation import as_array, as_arrays, as_shape, convert, copied, home
 from .elementwise import no_options
 from .frontend import numpy_function
 
@@ -300,7 +300,7 @@ def block(arrays: Any) -> Any:
         a = as_array(tree, backend)
         return s.reshape(a, shape=(1,) * (ndim - len(shape_of(a))) + shape_of(a), order="C")
 
-    return build(arrays, depth)
+    return copied(build(arrays, depth))
 
 
 @numpy_function("append")
@@ -371,7 +371,7 @@ def tile(A: Any, reps: Any) -> Any:
     pairs = list(zip(times, shape, strict=True))
     spread = s.reshape(a, shape=tuple(i for _, n in pairs for i in (1, n)), order="C")
     spread = declare.broadcast_to(spread, shape=tuple(i for pair in pairs for i in pair))
-    return s.reshape(spread, shape=tuple(r * n for r, n in pairs), order="C")
+    return copied(s.reshape(spread, shape=tuple(r * n for r, n in pairs), order="C"))
 
 
 @numpy_function("repeat")
@@ -390,7 +390,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     before, n, after = shape[:axis], shape[axis], shape[axis + 1 :]
     spread = s.reshape(a, shape=(*before, n, 1, *after), order="C")
     spread = declare.broadcast_to(spread, shape=(*before, n, count, *after))
-    return s.reshape(spread, shape=(*before, n * count, *after), order="C")
+    return copied(s.reshape(spread, shape=(*before, n * count, *after), order="C"))
 
 
 @numpy_function("resize")
@@ -403,7 +403,7 @@ def resize(a: Any, new_shape: Any) -> Any:
     if have == 0:
         return home(a).function("zeros")(shape, spec_of(a).dtype)
     times = -(-want // have)
-    return s.reshape(getitem(tile(a, times) if times > 1 else a, slice(0, want)), shape=shape, order="C")
+    return copied(s.reshape(getitem(tile(a, times) if times > 1 else a, slice(0, want)), shape=shape, order="C"))
 
 
 # -- inserting, deleting ------------------------------------------------------------------------------

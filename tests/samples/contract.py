@@ -74,9 +74,10 @@ _EINSUM_OF_MORE = [
 ]
 _FOLD = [
     ("ii->i", (3, 3)), ("ii", (3, 3)), ("iji->ji", (2, 3, 2)), ("iij->", (2, 2, 3)), ("iii->i", (2, 2, 2)),
-    ("ij->", (2, 3)), ("ij->j", (2, 3)), ("ijk->kij", (2, 3, 2)), ("ba", (2, 3)), ("...i->i...", (2, 3, 2)),
-    ("i...->...", (2, 3)), ("->", ()), ("ij->i", (2, 0)), ("ii->i", (0, 0)),
+    ("ij->", (2, 3)), ("ij->j", (2, 3)), ("ijk->kj", (2, 3, 2)), ("i...->...", (2, 3)), ("ij->i", (2, 0)),
+    ("ii->i", (0, 0)),
 ]  # fmt: skip
+_TURN = [("ijk->kij", (2, 3, 2)), ("ba", (2, 3)), ("...i->i...", (2, 3, 2)), ("->", ())]
 
 
 def _multi_dot(np, *arrays):
@@ -106,6 +107,9 @@ SAMPLES += [sample("einsum", _einsum(s), *shapes, complex=True, label=f"einsum {
 SAMPLES += [sample("einsum", _einsum(s), *shapes, complex=True, label=f"einsum {s} ") for s, *shapes in _EINSUM_OF_MORE]
 SAMPLES += [
     sample("fold unfold", _squared(_einsum(s)), shape, complex=True, label=f"einsum {s} ") for s, shape in _FOLD
+]
+SAMPLES += [
+    sample("transpose", _squared(_einsum(s)), shape, complex=True, label=f"einsum {s} ") for s, shape in _TURN
 ]
 SAMPLES += [
     sample("einsum", _einsum("ij,jk,kl->il", optimize=how), (2, 3), (3, 4), (4, 2), label=f"einsum optimize={how} ")

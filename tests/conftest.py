@@ -7,6 +7,11 @@ CuPy on the CPU (``cupy_on_cpu``). What can't be tested here is skipped, and the
 
 from __future__ import annotations
 
+import os
+
+# Matrices in the tests are tiny: threads would only wait for each other. NumPy reads this when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import contextlib
 import ctypes
 import sys

@@ -31,17 +31,13 @@ def test_a_norm_of_rows_of_which_one_is_zero():
 @pytest.mark.parametrize(
     ("f", "error", "says"),
     [
-        (lambda x: np.linalg.norm(x, 2), UnsupportedError, "singular values"),
-        (lambda x: np.linalg.norm(x, "nuc"), UnsupportedError, "'fro', 1"),
         (lambda x: np.linalg.norm(x, "abc"), ValueError, "abc"),
         (lambda x: np.linalg.norm(x, axis=7), np.exceptions.AxisError, "axis 7"),
         (lambda x: np.linalg.norm(x, axis=(0, 0)), ValueError, "twice"),
         (lambda x: np.linalg.norm(x[None], 1), ValueError, "3 axes"),
-        (lambda x: np.linalg.svd(x), UnsupportedError, "svd"),
-        (lambda x: gnp.linalg.eigh(x), UnsupportedError, "eigh"),
         (lambda x: x @ np.ones((5, 2)), ValueError, "mismatch"),
         (lambda x: x @ 2.0, ValueError, "dimensions"),
-        (lambda x: np.matmul(x, x, out=np.zeros((3, 3))), UnsupportedError, "out"),
+        (lambda x: np.matmul(x, x, out=np.zeros((3, 3))), UnsupportedError, "plain array"),
         (lambda x: np.einsum("ij,jk->ik", x, np.ones((5, 2))), ValueError, "does not match"),
         (lambda x: np.einsum("ij->ik", x), ValueError, "k"),
         (lambda x: np.einsum("ijk->ik", x), ValueError, "subscript"),

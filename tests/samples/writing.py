@@ -5,7 +5,7 @@ from . import sample
 
 def _written(index, view=lambda y: y):
     def f(np, x, v):
-        y = x * 2.0
+        y = (x * 2.0).copy()  # in C's order, whatever that of x
         part = view(y)
         part[index] = v * v
         return y * y
@@ -15,7 +15,7 @@ def _written(index, view=lambda y: y):
 
 def _read(view):
     def f(np, x, v):
-        y = (x * 2.0).copy()  # in whatever order x lies
+        y = (x * 2.0).copy()
         part = view(y)
         y[..., 1:] = v
         return part * part, y

@@ -180,6 +180,66 @@ def entries() -> Result:
     )
 
 
+def writes() -> Result:
+    """n writes into an array, of entries and of rows."""
+    counts = [1_000, 10_000, 100_000]
+    figures, checks = {}, []
+
+    def measure(name: str, program: Callable[[Any, int], Any], input_of: Callable[[int], Any]) -> None:
+        times = []
+        for n in counts:
+            x = input_of(n)
+            both = gpuad.value_and_grad(lambda x, n=n: program(x, n))
+            assert np.allclose(both(x)[0], program(x.copy(), n))
+            times.append(seconds({"": lambda both=both, x=x: both(x)}, rounds=3)[""])
+            figures[f"{name}, n = {n}"] = times[-1]
+        checks.append(near(f"n writes of {name}, slope over n", slope(counts, times), 1, 0.15))
+
+    measure("entries", lambda x, n: programs.write_entries(np, x), lambda n: np.linspace(0.0, 1.0, n))
+    measure("rows", lambda x, n: programs.write_rows(np, x, n), lambda n: np.linspace(0.0, 1.0, 10))
+    return Result("n writes into an array, value and gradient", "s", figures, checks)
+
+
+def words() -> Result:
+    """What it costs to say ``numpy`` instead of ``gpuad.numpy``: single functions of a 4 x 4 matrix."""
+    x = np.random.default_rng(5).uniform(0.5, 1.5, (4, 4)) + np.eye(4)
+    calls = {
+        "sin": lambda n, x: n.sin(x),
+        "multiply": lambda n, x: n.multiply(x, x),
+        "sum": lambda n, x: n.sum(x, axis=0),
+        "mean": lambda n, x: n.mean(x),
+        "concatenate": lambda n, x: n.concatenate([x, x]),
+        "where": lambda n, x: n.where(x > 1.0, x, 0.0),
+        "reshape": lambda n, x: n.reshape(x, (2, 8)),
+        "matmul": lambda n, x: n.matmul(x, x),
+        "einsum": lambda n, x: n.einsum("ij,jk->ik", x, x),
+        "sort": lambda n, x: n.sort(x),
+        "inv": lambda n, x: n.linalg.inv(x),
+    }
+
+    def ours(namespace: Any, f: Callable[..., Any]) -> Callable[[], Any]:
+        def total(x: Any) -> Any:
+            y = 0.0
+            for _ in range(20):  # so that the fixed cost of a gradient doesn't hide theirs
+                y = y + f(namespace, x)
+            return y.sum()
+
+        both = gpuad.value_and_grad(total)
+        return lambda: both(x)
+
+    ratios = {}
+    for name, f in calls.items():
+        times = seconds({"numpy": ours(np, f), "gpuad.numpy": ours(gnp, f)})
+        ratios[name] = times["numpy"] / times["gpuad.numpy"]
+    mean = float(np.exp(np.mean(np.log(list(ratios.values())))))
+    return Result(
+        "a function of a 4 x 4 matrix, value and gradient: through numpy / through gpuad.numpy",
+        "",
+        ratios,
+        [at_most("numpy / gpuad.numpy, mean of the functions", mean, 1.2)],
+    )
+
+
 def memory(n: int = 1_000_000) -> Result:
     """What a tape holds: a chain of 200 elementwise operations."""
     x = np.random.default_rng(3).normal(size=n)
@@ -249,6 +309,8 @@ ALL: dict[str, Callable[[], Result | list[Result]]] = {
     "network": network,
     "large": large,
     "entries": entries,
+    "writes": writes,
+    "words": words,
     "memory": memory,
     "scaling": scaling,
 }

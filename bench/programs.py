@@ -137,3 +137,21 @@ def add_entries(x: Any, n: int) -> Any:
     for i in range(n):
         y = y + x[i]
     return y
+
+
+def write_entries(np: Any, x: Any) -> Any:
+    """Writes a recurrence entry by entry, and reads what it wrote. A copy for every write would take n² steps."""
+    out = np.zeros_like(x)
+    view = out[:]
+    for i in range(1, len(x)):
+        out[i] = 0.5 * out[i - 1] + x[i]
+        view[i] *= 0.9
+    return np.sum(out)
+
+
+def write_rows(np: Any, x: Any, n: int) -> Any:
+    """The same with the rows of a matrix."""
+    out = np.zeros_like(x, shape=(n, len(x)))
+    for i in range(1, n):
+        out[i] = 0.5 * out[i - 1] + x
+    return np.sum(out)

@@ -29,5 +29,9 @@ class BackendError(RuntimeError):
     """A backend was asked for that doesn't exist or can't run here."""
 
 
+class MissingFunctionError(AttributeError, NotImplementedError):
+    """The library behind a backend lacks a function."""
+
+
 class MixedBackendError(TypeError):
     """Arrays of two backends met in one operation."""

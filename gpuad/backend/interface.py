@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import MissingFunctionError
+
 
 def _member(module: Any, name: str) -> Any:
     """What ``module`` has under ``name``; a module in it is imported, if that hasn't happened."""
@@ -31,7 +33,11 @@ class Functions:
 
     def __getattr__(self, name: str) -> Any:
         dotted = self._prefix + name
-        found: Any = self._backend.function(dotted)
+        try:
+            found: Any = self._backend.function(dotted)
+        except AttributeError:
+            message = f"{dotted} isn't available on the {self._backend.name} backend"
+            raise MissingFunctionError(message, name=name) from None
         if isinstance(found, ModuleType):
             found = Functions(self._backend, dotted + ".")
         setattr(self, name, found)  # looked up once

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..backend import backend_of, goes_along, owner_of_type
 from ..backend.interface import Backend
-from ..errors import MissingRuleError
+from ..errors import MissingFunctionError, MissingRuleError
 from .box import Box, Spec
 from .level import innermost_level
 
@@ -85,7 +85,7 @@ class Primitive:
             try:
                 return backend.function(self.name)
             except AttributeError:
-                raise NotImplementedError(f"{self.name} isn't available on the {backend.name} backend") from None
+                raise MissingFunctionError(f"{self.name} isn't available on the {backend.name} backend") from None
         return functools.partial(forward, backend.functions)
 
     def pull(self, k: int) -> Pull | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .core.box import Box, innermost
-from .core.memory import base_of, owner_of
+from .core.memory import base_of, lying, owner_of
 from .core.tape import binary_recorder
 from .core.untraced import settled
 from .errors import UnsupportedError
@@ -159,9 +160,10 @@ for _name, _convert in _NUMBERS.items():
 def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
     x = settled(self)
     if type(x) is not Box:
-        base_of(owner_of(self)).exported = True
         plain = np.array(x, dtype)
-        plain.flags.writeable = False  # what is written into it wouldn't be seen here
+        if not copy:
+            plain.flags.writeable = False  # what is written into it wouldn't be seen here
+            base_of(owner_of(self)).exported.append(weakref.ref(plain))
         return plain
     if dtype is not None and np.dtype(dtype).kind in "biu":
         return np.asarray(innermost(x)).astype(dtype)  # whole numbers are constant, but for jumps
@@ -238,8 +240,8 @@ _ATTRIBUTES: dict[str, Callable[[Box], Any]] = {
     "itemsize": lambda x: x.spec.dtype.itemsize,
     "nbytes": lambda x: x.spec.size * x.spec.dtype.itemsize,
     "T": lambda x: functions["transpose"](x),
-    "flags": lambda x: innermost(x).flags,
-    "strides": lambda x: innermost(x).strides,
+    "flags": lambda x: lying(x).flags,
+    "strides": lambda x: lying(x).strides,
     "mT": lambda x: functions["matrix_transpose"](x),
     "real": lambda x: functions["real"](x),
     "imag": lambda x: functions["imag"](x),

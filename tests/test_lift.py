@@ -126,6 +126,16 @@ def test_scipy_and_a_function_of_numpys_itself():
     assert lift(special.erf) is gpuad.scipy.special.erf
 
 
+def test_methods_of_ufuncs():
+    @lift
+    def f(x):
+        out = np.zeros(2)
+        np.add.at(out, [0, 1, 0], x)
+        return np.multiply.reduce(out) + np.maximum.accumulate(x)[1] * np.add.reduce(np.ones(3))
+
+    assert grad(f)(X).tolist() == [2.0, 2.5, -1.0]
+
+
 def test_names_that_are_not_there_are_errors_as_ever():
     @lift
     def f(x):

@@ -84,6 +84,21 @@ def test_an_index_and_a_mask_that_change():
     np.testing.assert_allclose(grad(f)(X), [2 + 2 * X[0], 0.0, 2 + 2 * X[2]])
 
 
+def test_an_index_and_a_mask_that_change_after_something_was_written_there():
+    def f(x):
+        y, i, mask = x * 1.0, np.array([0, 2]), np.array([True, False, True])
+        y[i] = x[:2] ** 2
+        y[mask] *= x[1]
+        np.add.at(y, i, x[1:])
+        np.multiply.at(y, i, x[:2])
+        y[i] += y[i[::-1]]
+        i[:], mask[:] = 1, False
+        return np.sum(y * y * [1.0, 2.0, 3.0])
+
+    want = [(f(X + h) - f(X - h)) / 2e-6 for h in 1e-6 * np.eye(3)]
+    np.testing.assert_allclose(grad(f)(X), want, rtol=1e-7)
+
+
 @pytest.mark.parametrize("n", SIZES)
 def test_an_input_that_changes_before_the_pullback_is_called(n):
     x = np.ones(n)

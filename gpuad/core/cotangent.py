@@ -32,6 +32,8 @@ class Indexed(Lazy):
     __slots__ = ("base", "gs", "indices", "spec", "waiting")
     #: ``scatter(spec, indices, gs, base)`` adds terms up: to zeros, or into ``base``. ``ops.index`` gives it.
     scatter: ClassVar[Any]
+    #: ``add_to(c, terms, owned)`` adds them to a cotangent, where one of these is traced. ``ops.writing`` gives it.
+    add_to: ClassVar[Any]
 
     def __init__(self, g: Any, spec: Spec, index: Any, count: int) -> None:
         # The arguments come in the order in which the tape records them: this is the rule of x[index].
@@ -55,6 +57,8 @@ class Indexed(Lazy):
         return self.scatter(self.spec, self.indices, self.gs, self.base) if self.gs else self.base
 
 
+#: An array with fewer entries for each term is added up faster as a whole, if it is traced.
+_DENSE = 2048
 #: So many terms may wait, whatever they hold: to add them up one by one would take long.
 _FEW = 16
 
@@ -132,11 +136,10 @@ def add(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
     """
     if type(c) in LAZY or type(h) in LAZY:
         return _add_lazy(c, h, owned)
-    if owned and type(h) is not Box:  # nothing traced can be written into a plain buffer
+    if owned and type(c) is not Box and type(h) is not Box:  # nothing traced can be written into a plain buffer
         c += h
         return c, True
-    total = c + h
-    return total, type(total) is not Box
+    return c + h, True
 
 
 def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
@@ -154,6 +157,10 @@ def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
         return c, True
     if type(c) is Indexed:
         c, h, owned = h, c, False
-    if not owned or type(c) is Box or any(type(g) is Box for g in h.gs):
+    if type(c) is Box or any(type(g) is Box for g in h.gs):
+        if h.base is not None or len(h.gs) * _DENSE > h.spec.size:
+            return add(c, h.dense(), owned)
+        return h.add_to(c, h, owned), True
+    if not owned:
         return add(c, h.dense(), False)
     return h.scatter(h.spec, h.indices, h.gs, c if h.base is None else c + h.base), True

@@ -16,13 +16,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ..backend.recycle import recyclable, settle
-from .box import Box, make_box, spec_of
+from .box import Box, make_box, spec_of, twin
 from .cotangent import Lazy, add
 from .filled import zeros_like
 from .level import Level
+from .memory import exclusive
 from .primitive import Primitive, passes, unstated
 from .sweep import sweep
 from .tape import Tape, leaked, without_derivative
+from .untraced import UNTRACED, written
 
 #: One per argument of a call; ``None`` for an argument that stays as it is.
 Tangents = Sequence[Any]
@@ -73,6 +75,21 @@ class Forward(Level):
         if self.closed:
             leaked()
         return self.watch(x.value[key], tangent_of(x)[key])
+
+    def write(self, x: Box, v: Any, place: Any) -> None:
+        if self.closed:
+            leaked()
+        ours, theirs = x.level is self, type(v) is Box and v.level is self
+        content = exclusive(x) if ours or x.level is UNTRACED else twin(x)
+        moved = tangent_of(v) if theirs else 0.0
+        if not ours:
+            x.tangent = zeros_like(content)
+        elif type(x.tangent) is _Waiting:
+            tangent_of(x)
+        tangent = exclusive(x, "tangent")
+        content = written(content, self.opened((v,))[0], place)
+        x.tangent = written(tangent, moved, place)
+        x.value, x.level = content, self
 
 
 class _Waiting:

@@ -38,7 +38,7 @@ class Level:
 
     def write(self, x: Box, v: Any, place: Any) -> None:
         """Let ``x`` be what it is with ``v`` written at ``place``; one of the two, or both, are boxes of this level."""
-        move(x, self.process(place.write, (x, v, *place.arrays), place.params))
+        move(x, place.apply(x, v))
 
     def constant(self, x: Box) -> Any:
         """What a level further in keeps of a box of this one, which may be written into later."""

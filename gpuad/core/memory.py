@@ -7,6 +7,7 @@ from the new version, when something asks for them. So a write costs the same ho
 
 from __future__ import annotations
 
+import itertools
 import sys
 import weakref
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ class Base:
     def __init__(self) -> None:
         self.views: list[weakref.ref[Box]] = []  # those that aren't stale
         self.written = False
-        self.exported = False  # whether a plain array of it was made, which won't see what is written
+        self.exported: list[weakref.ref[Any]] = []  # plain arrays made of it, which don't see what is written
 
     def enter(self, view: Box) -> None:
         views = self.views
@@ -181,6 +182,12 @@ def look(raw: Any, steps: Sequence[Step]) -> Any:
     return raw
 
 
+def lying(x: Box) -> Any:
+    """The raw array that ``x`` is, as it lies in memory; a view that is made anew is a copy, which lies otherwise."""
+    memory = memory_of(x)
+    return look(innermost(memory.base), memory.steps) if isinstance(memory, Window) else innermost(x)
+
+
 def change(raw: Any, steps: Sequence[Step], update: Callable[[Any], None]) -> None:
     """``update`` the view of a raw array to which ``steps`` lead, in place."""
     if not steps:
@@ -249,21 +256,55 @@ def was_written(x: Box) -> None:
 _counts_are_exact = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
-def _count(x: Box) -> int:
-    value = x.value
+def _count(x: Box, slot: str) -> int:
+    value = getattr(x, slot)
     return sys.getrefcount(value)
 
 
-_ALONE = _count(make_box(np.empty(1), STALE, 0, make_spec((1,), np.dtype(float))))
+_ALONE = _count(make_box(np.empty(1), STALE, 0, make_spec((1,), np.dtype(float))), "value")
 
 
-def exclusive(x: Box) -> Any:
-    """The value of ``x``, copied if anything but ``x`` refers to it: a record, a view, a variable of the program.
+def exclusive(x: Box, slot: str = "value") -> Any:
+    """The value of ``x``, or its tangent, copied if anything but ``x`` refers to it: a record, a view, a variable of
+    the program.
 
     A copy costs as much as whatever made it necessary, which had gone through the whole array.
     """
-    value = x.value
-    if _counts_are_exact and sys.getrefcount(value) == _ALONE and getattr(value, "base", None) is None:
-        return value
-    x.value = value = twin(value) if type(value) is Box else value.copy(order="K")
+    value = getattr(x, slot)
+    if isinstance(value, np.generic):
+        value = np.array(value)
+    elif not (_counts_are_exact and sys.getrefcount(value) == _ALONE and _has_its_own_memory(value)):
+        value = twin(value) if type(value) is Box else _copy_alike(value)
+    setattr(x, slot, value)
     return value
+
+
+def _has_its_own_memory(value: Any) -> bool:
+    base = getattr(value, "base", None)
+    return base is None or (type(base) is type(value) and base.base is None and sys.getrefcount(base) == _BASE_ALONE)
+
+
+def _base_count(part: Any) -> int:
+    base = part.base
+    return sys.getrefcount(base)
+
+
+_BASE_ALONE = _base_count(np.empty(2)[:1])
+
+
+def _copy_alike(raw: Any) -> Any:
+    """A copy of a raw array that lies in memory as that does, with gaps if it has some: what is a view of the one is
+    a view of the other."""
+    if raw.flags.c_contiguous or raw.flags.f_contiguous:
+        return raw.copy(order="K")
+    shape, strides = raw.shape, [abs(n) for n in raw.strides]
+    order = sorted(range(raw.ndim), key=lambda i: (shape[i] != 1, -strides[i]))
+    whole = [shape[i] for i in order]
+    for k, (i, j) in enumerate(itertools.pairwise(order)):
+        whole[k + 1] += shape[i] != 1 and strides[i] != shape[j] * strides[j]
+    spread = strides[order[-1]] != raw.itemsize
+    out = backend_of((raw,)).functions.empty((*whole, 1 + spread), raw.dtype)[..., 0]
+    out = out[tuple(slice(shape[i]) if raw.strides[i] >= 0 else slice(shape[i] - 1, None, -1) for i in order)]
+    out = out.transpose(sorted(range(raw.ndim), key=order.__getitem__))
+    out[...] = raw
+    return out

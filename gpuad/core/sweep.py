@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy import ndarray
 
-from .box import Box, spec_of
+from .box import spec_of
 from .cotangent import LAZY, Chosen, Lazy, add
 from .memory import View
 from .primitive import passes
@@ -53,9 +53,9 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
         elif y is not rewritten:
             h = rule(g, ans, x, y)
         else:
-            h = rule(g, x, owned[out])
+            h = rule(g, owned[out])
             if table[parent] is None:
-                table[parent], owned[parent] = h, type(h) is not Box
+                table[parent], owned[parent] = h, True
                 continue
         c = table[parent]
         if c is None:
@@ -85,6 +85,6 @@ def _of_chosen(g: Chosen, rule: Any, ans: Any, x: Any, y: Any) -> Any:
         undo = prim.vjps[k]
         return Chosen(undo(g.array, None, spec, **params), undo(g.condition, None, spec, **params), g.when, g.clear)
     if y is REWRITTEN:
-        return rule(g.dense(), x, False)
+        return rule(g.dense(), False)
     h = rule(g.dense(), ans, x) if y is UNARY else rule(g.dense(), ans, x, y)
     return h.narrow(g) if type(h) is Chosen else h

@@ -26,7 +26,7 @@ from .cotangent import Indexed, Parts
 from .level import Level, innermost_level
 from .memory import exclusive
 from .primitive import ANS, Binary, Primitive, Unary, passes
-from .untraced import UNTRACED, settled, untraced
+from .untraced import UNTRACED, written
 
 UNARY: Any = type("UNARY", (), {"__repr__": lambda self: "UNARY"})()
 #: Stands for y in the record of an array that was written into: the rule is told whether it owns the cotangent.
@@ -136,26 +136,13 @@ class Tape(Level):
         content = exclusive(x) if ours or x.level is UNTRACED else twin(x)
         v_index, v_spec = (v.index, v.spec) if theirs else (0, None)
         content = written(content, self.opened((v,))[0], place)
-        index = self.new_index()
+        index, place = self.new_index(), place.keeping(self.constants.keep)
         # The second is read first: it needs the cotangent as it is, before the first clears the place.
         if ours:
-            self.append((place.clear, index, x.index, None, place, REWRITTEN))
+            self.append((place, index, x.index, None, None, REWRITTEN))
         if theirs:
             self.append((place.take, index, v_index, None, (place, v_spec), UNARY))
         x.value, x.level, x.index = content, self, index
-
-
-def written(content: Any, v: Any, place: Any) -> Any:
-    """``content``, which nobody else refers to, with ``v`` written at ``place``; it is written into if it is raw."""
-    if type(content) is not Box:
-        if type(v) is not Box:
-            place.put(content, v)
-            return content
-        content = untraced(content)
-    level = innermost_level((content, v))
-    assert level is not None
-    level.write(content, v, place)
-    return settled(content)
 
 
 # What a program of small arrays spends its time on is spelled out below: the short way of `process` and `make_box`

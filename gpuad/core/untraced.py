@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .box import Box, make_box, spec_of
-from .level import Level, running
+from .level import Level, innermost_level, running
 from .memory import current, exclusive
 from .primitive import Primitive
 
@@ -59,3 +59,16 @@ def settled(x: Any) -> Any:
 def fresh(value: Any) -> Any:
     """An array that was just made from nothing: inside a differentiated function it takes traced writes."""
     return untraced(value) if running.get() else value
+
+
+def written(content: Any, v: Any, place: Any) -> Any:
+    """``content``, which nobody else refers to, with ``v`` written at ``place``; it is written into if it is raw."""
+    if type(content) is not Box:
+        if type(v) is not Box:
+            place.put(content, v)
+            return content
+        content = untraced(content)
+    level = innermost_level((content, v))
+    assert level is not None
+    level.write(content, v, place)
+    return settled(content)

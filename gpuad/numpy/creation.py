@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..backend import Backend, owner_of_type
 from ..core.box import Box, has_derivatives, innermost, spec_of, twin
-from ..core.memory import current
+from ..core.memory import current, lying
 from ..core.untraced import fresh
 from ..ops import declare
 from ..ops import elementwise as e
@@ -58,11 +58,19 @@ def convert(x: Any, dtype: Any) -> Any:
 
 
 def _asarray(x: Any, dtype: Any, ndmin: int = 0) -> Any:
-    x = as_array(x)
+    x = _no_number(as_array(x))
     if dtype is not None:
         x = convert(x, dtype)
     missing = ndmin - len(spec_of(x).shape)
     return s.reshape(x, shape=(1,) * missing + spec_of(x).shape, order="C") if missing > 0 else x
+
+
+def _no_number(x: Any) -> Any:
+    """A number as an array of shape (), which can be written into."""
+    if type(x) is Box and not x.spec.shape and isinstance(innermost(x), np.generic):
+        x = twin(x)
+        x.value = _no_number(x.value) if type(x.value) is Box else np.asarray(x.value)
+    return x
 
 
 def copied(x: Any, order: Any = "K") -> Any:
@@ -89,27 +97,41 @@ def _lies(raw: Any, order: Any) -> bool:
     return bool(c if order == "C" or (order == "A" and not f) else f if order in "FA" else c or f)
 
 
+def order_of(a: Any, order: Any = "A") -> str:
+    """``"C"`` or ``"F"``; ``"A"`` means the latter for what lies in memory like that alone."""
+    order = "C" if order is None else order.upper()
+    if order != "A":
+        return str(order)
+    flags = getattr(lying(a) if type(a) is Box else a, "flags", None)
+    return "F" if flags is not None and flags.f_contiguous and not flags.c_contiguous else "C"
+
+
+def laid_out(x: Any, order: Any) -> Any:
+    """``x``, or a copy if it doesn't lie in memory in that order."""
+    return x if order in (None, "K") or type(x) is not Box or _lies(lying(x), order) else copied(x, order)
+
+
 @numpy_function("array")
 def array(
     object: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False, ndmin: int = 0,
     like: Any = None,
 ) -> Any:  # fmt: skip
     x = _asarray(object, dtype, ndmin)
-    return copied(x, order) if copy else x
+    return copied(x, order) if copy else laid_out(x, order)
 
 
 @numpy_function("asarray")
 def asarray(
     a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None, like: Any = None
 ) -> Any:
-    return copied(_asarray(a, dtype), order) if copy else _asarray(a, dtype)
+    return copied(_asarray(a, dtype), order) if copy else laid_out(_asarray(a, dtype), order)
 
 
 @numpy_function("asanyarray")
 def asanyarray(
     a: Any, dtype: Any = None, order: Any = None, *, device: Any = None, copy: Any = None, like: Any = None
 ) -> Any:
-    return _asarray(a, dtype)
+    return laid_out(_asarray(a, dtype), order)
 
 
 def _contiguous(name: str, order: str) -> None:
@@ -117,8 +139,7 @@ def _contiguous(name: str, order: str) -> None:
 
     @numpy_function(name)
     def as_contiguous(a: Any, dtype: Any = None, *, like: Any = None) -> Any:
-        a = _asarray(a, dtype, 1)
-        return a if _lies(innermost(a), order) else copied(a, order)
+        return laid_out(_asarray(a, dtype, 1), order)
 
 
 _contiguous("ascontiguousarray", "C")
@@ -127,7 +148,7 @@ _contiguous("asfortranarray", "F")
 
 @numpy_function("copy")
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
-    return copied(as_array(a), order)
+    return copied(_asarray(a, None), order)
 
 
 @numpy_function("astype")
@@ -138,15 +159,22 @@ def astype(
     if not np.can_cast(spec_of(x).dtype, dtype, casting):
         raise TypeError(f"Cannot cast array data from {spec_of(x).dtype} to {np.dtype(dtype)} by the rule {casting!r}")
     converted = convert(x, dtype)
-    return copied(x, order) if copy and converted is x else converted
+    return copied(x, order) if copy and converted is x else laid_out(converted, order)
 
 
 # -- filled with one value ----------------------------------------------------------------------------
+def _like(name: str, a: Any, *fill: Any, shape: Any, **options: Any) -> Any:
+    """NumPy's function ``name``, of the array that a traced one is: it looks at shape, dtype and order in memory."""
+    backend = home(a)
+    raw = backend.settle(innermost(as_array(a)))
+    return fresh(backend.function(name)(raw, *fill, shape=None if shape is None else as_shape(shape), **options))
+
+
 @numpy_function("full")
 def full(
     shape: Any, fill_value: Any, dtype: Any = None, order: Any = "C", *, device: Any = None, like: Any = None
 ) -> Any:
-    return copied(declare.broadcast_to(_asarray(fill_value, dtype), shape=as_shape(shape)))
+    return copied(declare.broadcast_to(_asarray(fill_value, dtype), shape=as_shape(shape)), order)
 
 
 @numpy_function("full_like")
@@ -154,11 +182,11 @@ def full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *,
     device: Any = None,
 ) -> Any:  # fmt: skip
-    spec = spec_of(as_array(a))
-    shape, dtype = (spec.shape if shape is None else as_shape(shape)), (spec.dtype if dtype is None else dtype)
-    if is_traced([fill_value]):
-        return full(shape, fill_value, dtype)
-    return fresh(home(a).function("full")(shape, fill_value, dtype))
+    if not is_traced([fill_value]):
+        return _like("full_like", a, fill_value, dtype=dtype, order=order, shape=shape)
+    like = _like("empty_like", a, dtype=dtype, order=order, shape=shape)
+    fill = declare.broadcast_to(_asarray(fill_value, spec_of(like).dtype), shape=spec_of(like).shape)
+    return copied(fill, "F" if _lies(innermost(like), "F") else "C")
 
 
 def _filled_like(name: str) -> None:
@@ -166,9 +194,7 @@ def _filled_like(name: str) -> None:
     def like(
         a: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None, *, device: Any = None
     ) -> Any:
-        spec = spec_of(as_array(a))
-        make = home(a).function(name)
-        return fresh(make(spec.shape if shape is None else as_shape(shape), spec.dtype if dtype is None else dtype))
+        return _like(f"{name}_like", a, dtype=dtype, order=order, shape=shape)
 
 
 for _name in ("zeros", "ones", "empty"):
@@ -248,11 +274,10 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
         s.reshape(x, shape=tuple(-1 if axis == i else 1 for i in range(len(xi))), order="C")
         for axis, x in zip(order, as_arrays(xi), strict=True)
     ]
-    if sparse:
-        return tuple(flat)
-    shape = np.broadcast_shapes(*(spec_of(x).shape for x in flat))
-    dense = (declare.broadcast_to(x, shape=shape) for x in flat)
-    return tuple(map(copied, dense)) if copy else tuple(dense)
+    if not sparse:
+        shape = np.broadcast_shapes(*(spec_of(x).shape for x in flat))
+        flat = [declare.broadcast_to(x, shape=shape) for x in flat]
+    return tuple(copied(x, "C") if copy else x for x in flat)
 
 
 # -- what an array is ---------------------------------------------------------------------------------

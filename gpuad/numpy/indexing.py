@@ -55,7 +55,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     a, axis = _axis_of(a, axis)
     if not isinstance(indices, int):
         indices = _constant(indices, a)
-    return copied(getitem(a, (slice(None),) * axis + (_in_range(indices, spec_of(a).shape[axis], mode),)))
+    return copied(getitem(a, (slice(None),) * axis + (_in_range(indices, spec_of(a).shape[axis], mode),)), "C")
 
 
 @numpy_function("take_along_axis")

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..core.box import innermost, spec_of
+from ..core.box import Box, spec_of
+from ..core.memory import lying
 from ..ops import declare
 from ..ops import shape as s
 from ..ops.index import getitem
-from .creation import as_array, as_arrays, as_shape, convert, copied, home
+from .creation import as_array, as_arrays, as_shape, convert, copied, home, laid_out, order_of
 from .elementwise import no_options
 from .frontend import numpy_function
 
@@ -35,27 +36,16 @@ def reshape(a: Any, /, shape: Any = None, order: Any = "C", *, newshape: Any = N
     wanted = newshape if shape is None else shape
     if wanted is None:
         raise TypeError("reshape: no shape was given")
-    return s.reshape(a, shape=as_shape(wanted), order=_order(a, order))
-
-
-def _order(a: Any, order: Any) -> str:
-    """``"C"`` or ``"F"``; ``"A"`` means the latter for what lies in memory like that alone."""
-    if order == "C":
-        return "C"
-    order = "C" if order is None else order.upper()
-    if order != "A":
-        return str(order)
-    flags = getattr(innermost(a), "flags", None)
-    return "F" if flags is not None and flags.f_contiguous and not flags.c_contiguous else "C"
+    return s.reshape(a, shape=as_shape(wanted), order=order_of(a, order))
 
 
 @numpy_function("ravel")
 def ravel(a: Any, order: Any = "C") -> Any:
     a = as_array(a)
     if order in ("K", "k"):  # as it lies in memory
-        strides = getattr(innermost(a), "strides", ())
+        strides = getattr(lying(a) if type(a) is Box else a, "strides", ())
         a, order = s.transpose(a, axes=tuple(sorted(range(len(strides)), key=lambda i: -abs(strides[i])))), "C"
-    return s.reshape(a, shape=(-1,), order=_order(a, order))
+    return laid_out(s.reshape(a, shape=(-1,), order=order_of(a, order)), "C")
 
 
 @numpy_function("expand_dims")
@@ -371,7 +361,7 @@ def tile(A: Any, reps: Any) -> Any:
     pairs = list(zip(times, shape, strict=True))
     spread = s.reshape(a, shape=tuple(i for _, n in pairs for i in (1, n)), order="C")
     spread = declare.broadcast_to(spread, shape=tuple(i for pair in pairs for i in pair))
-    return copied(s.reshape(spread, shape=tuple(r * n for r, n in pairs), order="C"))
+    return copied(s.reshape(spread, shape=tuple(r * n for r, n in pairs), order="C"), "C")
 
 
 @numpy_function("repeat")
@@ -417,7 +407,7 @@ def _axis_of(arr: Any, axis: Any) -> tuple[Any, int]:
 def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     arr, axis = _axis_of(arr, axis)
     kept = np.delete(np.arange(shape_of(arr)[axis]), obj)
-    return getitem(arr, _along(axis, home(arr).asarray(kept)))
+    return laid_out(getitem(arr, _along(axis, home(arr).asarray(kept))), order_of(arr))
 
 
 @numpy_function("insert")
@@ -437,4 +427,4 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     values = declare.broadcast_to(values, shape=(*shape[:axis], count, *shape[axis + 1 :]))
     both = _joined([arr, convert(values, spec_of(arr).dtype)], axis)
     order = np.insert(np.arange(n), places.astype(np.intp) if several else places.item(), n + np.arange(count))
-    return getitem(both, _along(axis, home(both).asarray(order)))
+    return laid_out(getitem(both, _along(axis, home(both).asarray(order))), order_of(arr))

@@ -9,7 +9,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from ..core.box import spec_of
 from ..ops import elementwise as e
 from ..ops import sort as s
-from .creation import as_array, as_arrays, convert, home
+from .creation import as_array, as_arrays, convert, home, laid_out, order_of
 from .elementwise import no_options
 from .frontend import functions, numpy_function
 
@@ -26,7 +26,7 @@ def _flattened(a: Any, axis: Any) -> tuple[Any, int]:
 def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     no_options("sort", order=order)
     a, axis = _flattened(a, axis)
-    return s.reorder(a, s.argsort(a, axis=axis, kind="stable" if stable else kind), axis=axis)
+    return laid_out(s.reorder(a, s.argsort(a, axis=axis, kind="stable" if stable else kind), axis=axis), order_of(a))
 
 
 @numpy_function("argsort")
@@ -40,7 +40,7 @@ def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stab
 def partition(a: Any, kth: Any, axis: Any = -1, kind: str = "introselect", order: Any = None) -> Any:
     no_options("partition", order=order)
     a, axis = _flattened(a, axis)
-    return s.reorder(a, s.argpartition(a, kth=kth, axis=axis), axis=axis)
+    return laid_out(s.reorder(a, s.argpartition(a, kth=kth, axis=axis), axis=axis), order_of(a))
 
 
 @numpy_function("argpartition")

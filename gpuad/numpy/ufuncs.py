@@ -124,7 +124,23 @@ def define(name: str, primitive: Callable[..., Any]) -> Callable[..., Any]:
     function.__module__ = "gpuad.numpy"
     function.__doc__ = f"As :data:`numpy.{name}`; differentiable."
     function.primitive = primitive  # type: ignore[attr-defined]
+    for method in _METHODS:
+        setattr(function, method, _method(ufunc, method))
     functions[name] = function
+    return function
+
+
+_METHODS = ("at", "reduce", "accumulate", "reduceat", "outer")
+
+
+def _method(ufunc: np.ufunc, method: str) -> Callable[..., Any]:
+    """The method of a ufunc: ``gpuad.numpy.add.at``."""
+
+    def function(*args: Any, **kwargs: Any) -> Any:
+        if Box in map(type, args) or Box in map(type, kwargs.values()):
+            return apply(ufunc, method, args, kwargs)
+        return getattr(plain_backend(ufunc.__name__, args).function(ufunc.__name__), method)(*args, **kwargs)
+
     return function
 
 

@@ -15,8 +15,8 @@ from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
-from ..ops.index import ARRAY, Arrays, gather, getitem, parsed, part, scatter_add
-from ..ops.writing import Place
+from ..ops.index import ARRAY, Arrays, gather, getitem, parsed, part
+from ..ops.writing import Place, Sum
 from .creation import as_array, as_shape, home
 from .frontend import numpy_function
 
@@ -33,40 +33,57 @@ def setitem(x: Box, index: Any, v: Any) -> None:
     """``x[index] = v``. What shares the memory of ``x`` sees it."""
     if is_number(x):
         raise TypeError(f"'{type(innermost(x)).__name__}' object does not support item assignment: it is a number")
+    key, arrays = parsed(x, index)
+    if type(v) is Box:
+        if _is_there_already(x, key, arrays, v):
+            return
+        if v is not x and v.spec is x.spec and _is_all(key) and _lie_alike(innermost(x), innermost(v)):
+            base = _base(x)
+            if base is x:
+                move(x, current(v))
+                was_written(x)
+                return
+        if v is not x and arrays and Arrays(key, arrays).may_repeat():
+            v = _last_of_each(x, key, arrays, v)
+    elif isinstance(v, (list, tuple)):
+        v = as_array(v, home(x))
+    _write(x, v, Place, key, arrays)
+
+
+def _write(x: Box, v: Any, kind: type[Place], key: Any, arrays: tuple[Any, ...]) -> None:
+    """Write ``v`` into ``x`` where the index says, or add it there, as the ``kind`` of place has it."""
+    memory = memory_of(x)
+    base = _base(x)
+    level = innermost_level((base, current(v) if type(v) is Box else v))
+    assert level is not None and level is not STALE
+    level.write(base, v, kind(memory.steps if isinstance(memory, Window) else (), key, arrays))
+    was_written(base)
+
+
+def _base(x: Box) -> Box:
+    """The array that owns the memory of ``x``; an error if that can't be written into."""
     memory = memory_of(x)
     if type(memory) is Derived:
         raise ValueError(
             "assignment destination is read-only: the array was made from another one by "
             f"{memory.step[0].name}, and writing into it wouldn't reach that one. Write into a copy, or the other one"
         )
-    key, arrays = parsed(x, index)
-    if type(v) is Box:
-        if _is_there_already(x, key, arrays, v):
-            return
-        current(v)
-    elif isinstance(v, (list, tuple)):
-        v = as_array(v, home(x))
     base = owner_of(x)
-    if base_of(base).exported and innermost_level((base, v)) is not base.level:
+    if any(plain() is not None for plain in base_of(base).exported):
         raise UnsupportedError(
-            "a traced value can't be written into this array any more: numpy.asarray made a plain array of it, which "
-            "wouldn't see that. Use gpuad.numpy.asarray"
+            "this array can't be written into any more: numpy.asarray made a plain array of it, which wouldn't see "
+            "that. Use gpuad.numpy.asarray, or numpy.array, which makes a copy"
         )
-    if type(v) is Box and v is not x:
-        if base is x and v.spec is x.spec and _is_all(key):
-            move(x, v)
-            was_written(x)
-            return
-        if arrays and Arrays(key, arrays).may_repeat():
-            v = _last_of_each(x, key, arrays, v)
-    level = innermost_level((base, v))
-    assert level is not None and level is not STALE
-    level.write(base, v, Place(memory.steps if isinstance(memory, Window) else (), key, arrays))
-    was_written(base)
+    return base
 
 
 def _is_all(key: Any) -> bool:
     return key is Ellipsis or (type(key) is slice and key == slice(None))
+
+
+def _lie_alike(x: Any, v: Any) -> bool:
+    """Whether two raw arrays of one shape lie in memory alike: what is a view of the one is one of the other."""
+    return not isinstance(v, _NUMBERS) and x.strides == v.strides
 
 
 def _is_there_already(x: Box, key: Any, arrays: Any, v: Box) -> bool:
@@ -158,14 +175,11 @@ def at(ufunc: np.ufunc, known: Callable[..., Any], x: Any, indices: Any, *operan
     if not arrays or not Arrays(key, arrays).may_repeat():
         setitem(x, indices, known(getitem(x, indices), *operands))
         return
-    region = home(x).functions.empty(x.spec.shape, bool)[Arrays(key, arrays).whole()].shape
     if ufunc in (np.add, np.subtract):
         v = as_array(operands[0], home(x))
-        v = declare.astype(v, dtype=x.spec.dtype) if spec_of(v).dtype != x.spec.dtype else v
-        v = declare.broadcast_to(v, shape=region)
-        total = scatter_add(v, indices=(Arrays(key, arrays),), spec=x.spec)
-        setitem(x, Ellipsis, known(x, total))
+        _write(x, v if ufunc is np.add else e.negative(v), Sum, key, arrays)
         return
+    region = home(x).functions.empty(x.spec.shape, bool)[Arrays(key, arrays).whole()].shape
     # Round k takes what an entry is named for the k-th time.
     xp = home(x).functions
     places = xp.arange(x.spec.size).reshape(x.spec.shape)[Arrays(key, arrays).whole()].ravel()

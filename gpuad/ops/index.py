@@ -148,14 +148,14 @@ def _scatter(spec: Spec, indices: list[Any], gs: list[Any], base: Any) -> Any:
     if base is None or type(base) is Box or any(type(g) is Box for g in gs):
         total = scatter_add(*gs, indices=tuple(indices), spec=spec)
         return total if base is None else base + total
-    _add_into(base, gs, indices, empty=False)
+    add_into(base, gs, indices, empty=False)
     return base
 
 
 Indexed.scatter = staticmethod(_scatter)
 
 
-def _add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: bool) -> None:
+def add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: bool) -> None:
     """``out[indices[k]] += gs[k]`` for every k. ``empty``: there are only zeros in ``out`` yet."""
     backend = backend_of((out,))
     out = backend.settle(out)
@@ -181,14 +181,14 @@ def _add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: boo
 def _add_through(out: Any, g: Any, region: Region) -> None:
     *steps, (_, params) = region.steps
     if "key" in params:  # it may name a single entry, of which there is no view
-        change(out, steps, lambda there: _add_into(there, [g], [params["key"]], empty=False))
+        change(out, steps, lambda there: add_into(there, [g], [params["key"]], empty=False))
     else:
         change(out, region.steps, lambda there: there.__iadd__(g))
 
 
 def _scatter_add(xp: Any, *gs: Any, indices: Any, spec: Spec) -> Any:
     out = xp.zeros(spec.shape, spec.dtype)
-    _add_into(out, gs, indices, empty=True)
+    add_into(out, gs, indices, empty=True)
     return out
 
 

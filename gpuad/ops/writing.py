@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..core.box import Box, Spec, spec_of
+import numpy as np
+
+from ..core.box import Box, Spec, spec_of, twin
+from ..core.cotangent import Indexed
 from ..core.filled import zeros_like
-from ..core.memory import Step, change, look
+from ..core.memory import Step, change
+from ..core.untraced import written
 from .declare import fit, variadic
-from .index import Arrays, gather, getitem
+from .index import Arrays, Region, add_into, gather, part, read, scatter_add
 from .shape import reshape
 
 
@@ -22,48 +26,89 @@ class Place:
     def __init__(self, steps: tuple[Step, ...], key: Any, arrays: tuple[Any, ...]) -> None:
         self.steps, self.key, self.arrays = steps, key, arrays
 
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"steps": self.steps, "key": self.key}
-
-    @property
-    def write(self) -> Any:
-        """The primitive that does it, called with ``(x, v, *arrays, **params)``."""
-        return write
+    def keeping(self, keep: Callable[[Any], Any]) -> Place:
+        """The same with index arrays that the program can't change any more."""
+        return type(self)(self.steps, self.key, tuple(map(keep, self.arrays))) if self.arrays else self
 
     @property
     def index(self) -> Any:
-        return Arrays(self.key, self.arrays).whole() if self.arrays else self.key
+        return Arrays(self.key, self.arrays) if self.arrays else self.key
 
     def put(self, x: Any, v: Any) -> None:
         """Write into the raw array ``x``."""
-        change(x, self.steps, lambda there: operator.setitem(there, self.index, v))
+        where = Arrays(self.key, self.arrays).whole() if self.arrays else self.key
+        change(x, self.steps, lambda there: operator.setitem(there, where, v))
 
-    @staticmethod
-    def clear(g: Any, place: Place, owned: bool) -> Any:
+    def put_into(self, x: Any, v: Any) -> Any:
+        """Write into ``x``, traced or raw, which nobody else refers to; returns what ``x`` is then."""
+        return written(x, v, self)
+
+    def apply(self, x: Any, v: Any) -> Any:
+        """The same as an operation that gives a new array."""
+        return write(x, v, *self.arrays, steps=self.steps, key=self.key)
+
+    def __call__(self, g: Any, owned: bool) -> Any:
         """The rule of what had been there before: its cotangent is that of the whole, without the place."""
-        if type(g) is Box:
-            return write(g, 0.0, *place.arrays, **place.params)
-        if not owned:
-            g = g.copy()
-        place.put(g, 0.0)
-        return g
+        return self.put_into(_mine(g, owned), 0.0)
 
     @staticmethod
     def take(g: Any, ans: Any, packed: tuple[Place, Spec]) -> Any:
         """The rule of what is written: its cotangent is that of the place. A copy, for ``g`` will be cleared."""
         place, spec = packed
-        if type(g) is Box:
-            return _fit(place.read_off(g), spec)
-        found = look(g, place.steps)[place.index]
-        h = _fit(found, spec)
-        return h.copy() if getattr(h, "base", None) is not None else h
+        return _fit(place.read_off(g), spec)
 
     def read_off(self, g: Any) -> Any:
-        """The part of ``g`` at this place."""
+        """The part of ``g`` at this place, as an array of its own."""
+        if not self.arrays:
+            return read(g, steps=(*self.steps, (part, {"key": self.key})))
         for prim, params in self.steps:
             g = prim(g, **params)
-        return gather(g, *self.arrays, key=self.key) if self.arrays else getitem(g, self.key)
+        return gather(g, *self.arrays, key=self.key)
+
+
+class Sum(Place):
+    """Where something is added, as often as the index names an entry."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def of(index: Any) -> Sum:
+        """The place of an index of ``Indexed``."""
+        if type(index) is Region:
+            *steps, (prim, params) = index.steps
+            return Sum(tuple(steps), params["key"], ()) if prim is part else Sum(tuple(index.steps), ..., ())
+        return Sum((), index.key, index.arrays) if type(index) is Arrays else Sum((), index, ())
+
+    def put(self, x: Any, v: Any) -> None:
+        change(x, self.steps, lambda there: add_into(there, [v], [self.index], empty=False))
+
+    def apply(self, x: Any, v: Any) -> Any:
+        there = read(x, steps=self.steps) if self.steps else x
+        there = there + scatter_add(v, indices=(self.index,), spec=spec_of(there))
+        return write(x, there, steps=self.steps, key=...)
+
+    def __call__(self, g: Any, owned: bool) -> Any:
+        return _mine(g, owned)
+
+
+def _mine(g: Any, owned: bool) -> Any:
+    """A cotangent that may be written into."""
+    if type(g) is Box:
+        return g if owned else twin(g)
+    if isinstance(g, np.generic):
+        return np.array(g)
+    return g if owned else g.copy()
+
+
+def _add_terms(c: Any, terms: Indexed, owned: bool) -> Any:
+    """``c`` with few terms added, each where it belongs, instead of an array of all of them."""
+    c = _mine(c, owned)
+    for g, index in zip(terms.gs, terms.indices, strict=True):
+        c = Sum.of(index).put_into(c, g)
+    return c
+
+
+Indexed.add_to = staticmethod(_add_terms)
 
 
 def _fit(h: Any, spec: Spec) -> Any:
@@ -74,7 +119,7 @@ def _fit(h: Any, spec: Spec) -> Any:
 
 
 def _write(xp: Any, x: Any, v: Any, *arrays: Any, steps: tuple[Step, ...], key: Any) -> Any:
-    out = x.copy(order="K")
+    out = np.array(x) if isinstance(x, np.generic) else x.copy(order="K")
     Place(steps, key, arrays).put(out, v)
     return out
 

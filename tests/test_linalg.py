@@ -12,6 +12,7 @@ import gpuad
 from gpuad import grad, jvp
 from gpuad.errors import UnsupportedError
 from gpuad.scipy import linalg
+from gpuad.test_util import check_grads
 
 RNG = np.random.default_rng(0)
 W = RNG.normal(size=(4, 4))
@@ -170,6 +171,94 @@ def test_phases_of_eig_are_those_of_lapack():
         close(grad(f)(a), numeric(f, a))
 
 
+# -- what is cut off ----------------------------------------------------------------------------------
+M = np.array([[2, 0.5, 1], [0.3, 0.7, 0.2], [1.5, 0.1, 0.9]])  # singular values 2.9, 0.66, 0.11
+B = np.array([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("rcond", [0.4, 0.2, 0.01])
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda a, r: np.linalg.pinv(a, r),
+        lambda a, r: np.linalg.pinv(a[:2], rtol=r),
+        lambda a, r: np.linalg.pinv(a, r, hermitian=True),
+        lambda a, r: np.linalg.pinv(np.stack([a, a.T @ a]), [r, 0.001]),
+        lambda a, r: np.linalg.lstsq(a, B, r)[0],
+        lambda a, r: np.linalg.lstsq(a[:, :2], np.outer(B, B), r)[0],
+        lambda a, r: linalg.pinv(a, rtol=r / 2, atol=r),
+        lambda a, r: linalg.pinvh(a, rtol=r, lower=False),
+        lambda a, r: linalg.lstsq(a, B, r)[0],
+        lambda a, r: linalg.lstsq(a, B, r, lapack_driver="gelss")[0],
+    ],
+)
+def test_singular_values_that_are_cut_off(f, rcond):
+    g = lambda a: (f(a, rcond) ** 2).sum()  # noqa: E731
+    close(grad(g)(M), numeric(g, M))
+
+
+@pytest.mark.parametrize("values", [[3, 2, 0.5], [3, 3, 0.5], [3, 0.5, 0.5], [3, 0.1, 0], [3, 0, 0], [3, 2, 1]])
+def test_cutting_off_to_the_third_order(values):
+    """Equal values, and such that are zero, are nothing special."""
+    q, r = (np.linalg.qr(RNG.normal(size=(n, n)) + 1j * RNG.normal(size=(n, n)))[0] for n in (4, 3))
+    a = (q[:, :3] * values) @ r
+    for x in (a, a.T, a.real):
+        check_grads(lambda x: gpuad.numpy.linalg.pinv(x, 0.25), (x,), order=3, rtol=1e-4, eps=3e-4)
+
+
+def test_cutting_through_equal_values_is_an_error():
+    a = np.diag([1 + 2**-52, 1.0])
+    assert np.linalg.matrix_rank(a, tol=1.0) == 1
+    with pytest.raises(UnsupportedError, match="one is cut off and one isn't"):
+        grad(lambda a: linalg.pinv(a, rtol=0, atol=1.0).sum())(a)
+
+
+@pytest.mark.parametrize("rcond", [None, -1, 0, 0.2, 0.4, 1, 7])
+def test_what_lapack_takes_rcond_for(rcond):
+    found = []
+    grad(lambda a: (found.extend([np.linalg.lstsq(a, B, rcond), linalg.lstsq(a, B, rcond)]), (a * 0.0).sum())[1])(M)
+    for ours, theirs in zip(found, [np.linalg.lstsq, scipy.linalg.lstsq], strict=True):
+        for got, want in zip(ours, theirs(M, B, rcond), strict=True):
+            close(gpuad.stop_gradient(got), want, 1e-11)
+
+
+# -- determinants of singular matrices ----------------------------------------------------------------
+def cofactors(a):
+    n = len(a)
+    minors = [
+        [np.linalg.det(np.delete(np.delete(a, i, 0), j, 1)) * (-1.0) ** (i + j) for j in range(n)] for i in range(n)
+    ]
+    return np.array(minors)
+
+
+SINGULAR = {
+    "rank n - 1": np.array([[1.0, 2.0], [2.0, 4.0]]),
+    "up to rounding": np.arange(1.0, 10.0).reshape(3, 3),
+    "nearly": turned([3.0, 1.0, 1e-6]),
+    "rank n - 2": np.outer([1.0, 2.0, 3.0], [2.0, 0.0, 1.0]),
+    "zero": np.zeros((3, 3)),
+    "one zero": np.zeros((1, 1)),
+    "complex": np.array([[1.0, 1j, 2.0], [1j, -1.0, 2j], [0.0, 1.0, 1j]]),
+}
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+def test_determinant_of_a_singular_matrix(name):
+    a = SINGULAR[name]
+    for det in (gpuad.numpy.linalg.det, linalg.det):
+        close(grad(lambda a, det=det: det(a).real)(a), cofactors(a), 1e-12)
+    check_grads(gpuad.numpy.linalg.det, (a,), order=2, eps=1e-2)
+
+
+def test_a_singular_matrix_in_a_stack():
+    a = np.stack([turned([1.0, 2.0, 3.0]), turned([1.0, 2.0, 2.0]) * [1.0, 1.0, 0.0]])
+    close(grad(lambda a: np.linalg.det(a).sum())(a), [cofactors(a[0]), cofactors(a[1])], 1e-12)
+    check_grads(gpuad.numpy.linalg.det, (a,), order=2)
+    found = grad(lambda a: np.linalg.slogdet(a)[1].sum())(a)
+    close(found[0], np.linalg.inv(a[0]).T, 1e-12)
+    assert np.isnan(found[1]).all()
+
+
 # -- known in closed form -----------------------------------------------------------------------------
 def test_functions_of_matrices_at_diagonal_ones():
     """(f(x) - f(y)) / (x - y) is the derivative of an off-diagonal entry, f' of one on the diagonal."""
@@ -276,7 +365,8 @@ def test_traced_results_have_the_form_of_plain_ones(f):
         (lambda a: np.linalg.eigh(a, "X"), "UPLO"),
         (lambda a: linalg.eigh(a, subset_by_value=[0, 1]), "subset_by_value"),
         (lambda a: linalg.eig(a, left=True), "left vectors"),
-        (lambda a: linalg.pinv(a, atol=1.0), "atol"),
+        (lambda a: linalg.pinv(a, atol=-1.0), "atol"),
+        (lambda a: linalg.lstsq(a, a, 0.9, lapack_driver="gelsy"), "gelsy"),
         (lambda a: linalg.schur(a), "can't be differentiated"),
         (lambda a: linalg.solve(a, a, assume_a="round"), "structure"),
     ],

@@ -9,9 +9,12 @@ import numpy as np
 
 from ..core.box import spec_of
 from ..ops import decompositions as d
+from ..ops import determinants
 from ..ops import linalg as systems
 from ..ops.contract import euclidean_norm, matmul
+from ..ops.declare import astype
 from ..ops.elementwise import absolute, conjugate, divide, sign, stop_gradient
+from ..ops.pseudo_inverse import pinv as pseudo_inverse
 from .contractions import arrays
 from .frontend import functions, numpy_function, plain_backend
 
@@ -20,6 +23,7 @@ _SVDResult: Any = type(np.linalg.svd(_one))
 _EigResult: Any = type(np.linalg.eig(_one))
 _EighResult: Any = type(np.linalg.eigh(_one))
 _QRResult: Any = type(np.linalg.qr(_one))
+_SlogdetResult: Any = type(np.linalg.slogdet(_one))
 
 
 def matrices(name: str, *args: Any, square: bool = False) -> list[Any]:
@@ -31,6 +35,18 @@ def matrices(name: str, *args: Any, square: bool = False) -> list[Any]:
                 f"{name}: expected {'square ' if square else ''}matrices, got an array of shape {x.shape}"
             )
     return found
+
+
+# -- determinants -------------------------------------------------------------------------------------
+@numpy_function("linalg.det")
+def det(a: Any) -> Any:
+    return determinants.det(*matrices("det", a, square=True))
+
+
+@numpy_function("linalg.slogdet")
+def slogdet(a: Any) -> Any:
+    """As :func:`numpy.linalg.slogdet`; differentiable. The gradient at singular matrices is NaN."""
+    return _SlogdetResult(*determinants.slogdet(*matrices("slogdet", a, square=True)))
 
 
 # -- Cholesky, QR -------------------------------------------------------------------------------------
@@ -156,7 +172,7 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any =
 # -- inverses of what has none ------------------------------------------------------------------------
 @numpy_function("linalg.pinv")
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
-    """As :func:`numpy.linalg.pinv`; differentiable, as far as the rank stays as it is."""
+    """As :func:`numpy.linalg.pinv`; differentiable. How many singular values are cut off is constant."""
     (a,) = matrices("pinv", a)
     if rcond is None:
         rcond = 1e-15 if rtol is np._NoValue else rtol
@@ -164,25 +180,36 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
             rcond = _rounding(a)
     elif rtol is not np._NoValue:
         raise ValueError("`rtol` and `rcond` can't be both set.")
-    return systems.pinv(d.hermitian(a, True) if hermitian else a, rcond=stop_gradient(rcond))
+    rcond = stop_gradient(rcond if isinstance(rcond, (float, int)) else arrays(rcond)[0])
+    return pseudo_inverse(d.hermitian(a, True) if hermitian else a, rcond)
 
 
 def _rounding(a: Any) -> float:
     return float(max(a.shape[-2:]) * np.finfo(spec_of(a).dtype).eps)
 
 
+def lapacks_cut(a: Any, rcond: Any) -> float:
+    """What LAPACK's ``gelsd`` makes of ``rcond``: outside of (0, 1) it takes its own rounding, half an ``eps``."""
+    return float(rcond) if 0.0 < rcond < 1.0 else 0.5 * float(np.finfo(spec_of(a).dtype).eps)
+
+
+def in_one_dtype(a: Any, b: Any) -> list[Any]:
+    dtypes = [spec_of(x).dtype for x in (a, b)]
+    common = np.result_type(*dtypes)
+    return [x if dtype == common else astype(x, dtype=common) for x, dtype in zip((a, b), dtypes, strict=True)]
+
+
 @numpy_function("linalg.lstsq")
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    a, b = arrays(a, b)
+    a, b = in_one_dtype(*arrays(a, b))
     if a.ndim != 2 or b.ndim not in (1, 2) or a.shape[0] != b.shape[0]:
         raise np.linalg.LinAlgError(
             f"lstsq: a matrix and right sides of its height are needed, got {a.shape}, {b.shape}"
         )
-    rcond = _rounding(a) if rcond is None else rcond
-    x = matmul(systems.pinv(a, rcond=rcond), b)
+    rcond = lapacks_cut(a, _rounding(a) if rcond is None else rcond)
+    x = matmul(pseudo_inverse(a, rcond), b)
     s = svdvals(a)
-    count = functions["sum"](stop_gradient(s) > rcond * stop_gradient(s)[:1])
-    rank = np.int32(int(count))
+    rank = np.int32(int(functions["sum"](stop_gradient(s) > rcond * stop_gradient(s)[:1])))
     if rank < a.shape[1] or a.shape[0] <= a.shape[1]:
         left = s[:0]
     else:

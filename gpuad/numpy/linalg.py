@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import backend_of
-from ..core.box import innermost
+from ..core.box import sample
 from ..ops import contract
 from ..ops import linalg as systems
 from ..ops.declare import astype
@@ -187,7 +187,7 @@ def matrix_power(a: Any, n: int) -> Any:
     (a,) = as_arrays(a)
     n = operator.index(n)
     if n == 0:
-        xp = backend_of((innermost(a),)).xp
+        xp = backend_of((sample(a),)).xp
         return xp.broadcast_to(xp.eye(a.shape[-1], dtype=a.dtype), a.shape).copy()
     if n < 0:
         a, n = functions["linalg.inv"](a), -n
@@ -210,19 +210,6 @@ def inv(a: Any) -> Any:
 @numpy_function("linalg.solve")
 def solve(a: Any, b: Any) -> Any:
     return systems.solve(*as_arrays(a, b))
-
-
-@numpy_function("linalg.det")
-def det(a: Any) -> Any:
-    return systems.det(*as_arrays(a))
-
-
-@numpy_function("linalg.slogdet")
-def slogdet(a: Any) -> Any:
-    return _SlogdetResult(*systems.slogdet(*as_arrays(a)))
-
-
-_SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
 
 # -- parts ------------------------------------------------------------------------------------------

@@ -47,7 +47,8 @@ def of_triangle(g: Any, lower: bool) -> Any:
 
 
 # -- what can't be known ------------------------------------------------------------------------------
-def _defined(xp: Any, x: Any, bad: Any, *, otherwise: str) -> Any:
+def refuse(xp: Any, x: Any, bad: Any, *, otherwise: str) -> Any:
+    """``x``, unless something is ``bad``: an error that says ``otherwise``; on a device, NaN in these places."""
     if isinstance(bad, (np.ndarray, np.generic)):
         if bad.any():
             raise UnsupportedError(otherwise)
@@ -55,8 +56,8 @@ def _defined(xp: Any, x: Any, bad: Any, *, otherwise: str) -> Any:
     return xp.where(bad, x.dtype.type(np.nan), x)  # to ask a device would be to wait for it
 
 
-#: ``x``, unless something is ``bad``: an error that says ``otherwise``; on a device, NaN in these places.
-defined: Primitive = operation("defined", _defined, lambda g, ans, x, bad, *, otherwise: g, None)
+#: The same as an operation.
+defined: Primitive = operation("defined", refuse, lambda g, ans, x, bad, *, otherwise: g, None)
 
 
 def _close(xp: Any, x: Any, y: Any) -> Any:

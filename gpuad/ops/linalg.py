@@ -1,4 +1,4 @@
-"""Linear systems, inverses and determinants.
+"""Linear systems and inverses.
 
 Giles, "Collected matrix derivative results" (2008). Here and in the modules that build on this one, ``g`` is a
 cotangent by the convention for complex numbers: it acts as Re Σ g∘dx, so it is the conjugate of the matrix that
@@ -13,8 +13,7 @@ from ..core.box import spec_of
 from ..core.primitive import Primitive
 from .contract import matmul
 from .declare import fit, operation
-from .elementwise import conjugate, imag
-from .shape import reshape
+from .elementwise import conjugate
 
 
 def t(x: Any) -> Any:
@@ -69,44 +68,3 @@ solve: Primitive = operation(
     jvp=_solve_jvp,
     finish=fit,
 )
-
-
-def _pinv_vjp(g: Any, ans: Any, x: Any, *, rcond: Any) -> Any:
-    # Golub and Pereyra, SIAM Journal on Numerical Analysis 10 (1973), for a rank that stays as it is.
-    p, gt = ans, t(g)
-    rest = matmul(gt, matmul(p, h(p)))
-    mine = -matmul(matmul(t(p), g), t(p))
-    if x.shape[-2] != 0 and x.shape[-1] != 0:
-        mine = mine + conj(rest - matmul(x, matmul(p, rest)))
-        rest = matmul(matmul(h(p), p), gt)
-        mine = mine + conj(rest - matmul(matmul(rest, p), x))
-    return mine
-
-
-#: The Moore-Penrose inverse; singular values up to ``rcond`` times the largest count as zero.
-pinv: Primitive = operation("pinv", lambda xp, x, *, rcond: xp.linalg.pinv(x, rcond), _pinv_vjp)
-
-
-# -- determinants -------------------------------------------------------------------------------------
-def _per_matrix(numbers: Any, x: Any) -> Any:
-    return reshape(numbers, shape=(*x.shape[:-2], 1, 1), order="C")
-
-
-def _det_vjp(g: Any, ans: Any, x: Any) -> Any:
-    return _per_matrix(g * ans, x) * t(inv(x))
-
-
-det: Primitive = operation("det", lambda xp, x: xp.linalg.det(x), _det_vjp)
-
-
-def _slogdet_vjp(g: Any, ans: Any, x: Any) -> Any:
-    # log det x = log|det x| + i·(the angle of its sign)
-    for_sign, slope = g
-    if for_sign is not None and spec_of(x).dtype.kind == "c":
-        turn = 1j * imag(for_sign * ans[0])
-        slope = turn if slope is None else slope + turn
-    return x * 0.0 if slope is None else _per_matrix(slope, x) * t(inv(x))
-
-
-#: The sign of the determinant and the logarithm of its size.
-slogdet: Primitive = operation("slogdet", lambda xp, x: tuple(xp.linalg.slogdet(x)), _slogdet_vjp)

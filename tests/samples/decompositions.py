@@ -108,7 +108,11 @@ SAMPLES += [sample("qr", _qr("reduced"), shape, complex=True) for shape in [*_SH
 SAMPLES += [sample("qr", _qr("complete"), shape, complex=True, label="complete qr") for shape in [(4, 2), (3, 3)]]
 SAMPLES += [sample("qr", lambda np, a: np.linalg.qr(_spread(np, a), "r") * 1.0, (2, 4), label="qr r")]
 SAMPLES += [
-    sample("pinv", lambda np, a: np.linalg.pinv(_spread(np, a), 1e-6), shape, complex=True) for shape in _SHAPES
+    sample("pinv stein", lambda np, a: np.linalg.pinv(_spread(np, a), 1e-6), shape, complex=True) for shape in _SHAPES
+]
+SAMPLES += [
+    sample("pinv stein", lambda np, a: np.linalg.pinv(_spread(np, a), 0.6), shape, complex=True, label="cut off")
+    for shape in [(4, 2), (2, 4)]
 ]
 SAMPLES += [
     sample(

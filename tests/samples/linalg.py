@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gpuad.ops import determinants
+
 from . import sample
 
 
@@ -28,6 +30,13 @@ def _sign(np, a):
     return np.linalg.slogdet(_regular(np, a))[0] * _known(a)
 
 
+def _cofactors(np, a):
+    """Those of a matrix that is nearly singular."""
+    a = _regular(np, a)
+    a = a * np.asarray([1.0, 1.0, 1e-5], a.dtype)
+    return determinants.cofactors(a, determinants.det(a))
+
+
 _SQUARE = [(2, 2), (3, 3), (2, 3, 3), (1, 1), (0, 2, 2)]
 _SOLVE = [
     [(3, 3), (3,)],
@@ -39,9 +48,10 @@ _SOLVE = [
 ]
 
 SAMPLES = [sample("inv", _on_regular("inv"), shape, complex=True) for shape in _SQUARE]
-SAMPLES += [sample("det", _on_regular("det"), shape, complex=True) for shape in _SQUARE]
+SAMPLES += [sample("det cofactors", _on_regular("det"), shape, complex=True) for shape in _SQUARE]
 SAMPLES += [sample("slogdet", _logarithm, shape, complex=True) for shape in _SQUARE]
 SAMPLES += [
+    sample("cofactors left_out", _cofactors, (3, 3), complex=True),
     sample("slogdet", _sign, (2, 2), label="slogdet sign"),
     sample(
         "inv", lambda np, a: np.linalg.matrix_power(_regular(np, a), -3), (2, 2), complex=True, label="matrix_power -3"

@@ -10,13 +10,14 @@ import numpy as np
 from ...core.box import spec_of
 from ...errors import UnsupportedError
 from ...numpy.contractions import arrays
-from ...numpy.decompositions import matrices, svdvals
+from ...numpy.decompositions import in_one_dtype, lapacks_cut, matrices, svdvals
 from ...numpy.frontend import functions, numpy_function
 from ...ops import decompositions as d
+from ...ops import determinants, structured
 from ...ops import linalg as ops
-from ...ops import structured
 from ...ops.contract import matmul
 from ...ops.elementwise import absolute, stop_gradient
+from ...ops.pseudo_inverse import pinv as pseudo_inverse
 from ...ops.shape import tril, triu
 
 
@@ -66,7 +67,7 @@ def inv(
 @numpy_function("scipy.linalg.det")
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
     (a,) = matrices("det", a, square=True)
-    return ops.det(a)
+    return determinants.det(a)
 
 
 # -- triangular, Cholesky, LU -------------------------------------------------------------------------
@@ -197,16 +198,26 @@ def solve_toeplitz(c_or_cr: Any, b: Any, check_finite: bool = True) -> Any:
 # -- least squares ------------------------------------------------------------------------------------
 @numpy_function("scipy.linalg.pinv")
 def pinv(a: Any, *, atol: Any = None, rtol: Any = None, return_rank: bool = False, check_finite: bool = True) -> Any:
-    """As :func:`scipy.linalg.pinv`; differentiable, as far as the rank stays as it is."""
+    """As :func:`scipy.linalg.pinv`; differentiable. How many singular values are cut off is constant."""
     (a,) = matrices("pinv", a)
-    if atol:
-        raise UnsupportedError("pinv of a traced array knows no atol; say by rtol which singular values count as zero")
+    atol = 0.0 if atol is None else float(atol)
     rtol = max(a.shape[-2:]) * float(np.finfo(spec_of(a).dtype).eps) if rtol is None else float(rtol)
-    found = ops.pinv(a, rcond=rtol)
+    if atol < 0.0 or rtol < 0.0:
+        raise ValueError("atol and rtol values must be positive.")
+    found = pseudo_inverse(a, rtol, atol)
     if not return_rank:
         return found
     s = stop_gradient(svdvals(a))
-    return found, functions["sum"](s > rtol * s[..., :1], axis=-1)
+    return found, functions["sum"](s > atol + rtol * s[..., :1], axis=-1)
+
+
+@numpy_function("scipy.linalg.pinvh")
+def pinvh(
+    a: Any, atol: Any = None, rtol: Any = None, lower: bool = True, return_rank: bool = False,
+    check_finite: bool = True,
+) -> Any:  # fmt: skip
+    (a,) = matrices("pinvh", a, square=True)
+    return pinv(d.hermitian(a, bool(lower)), atol=atol, rtol=rtol, return_rank=return_rank)
 
 
 @numpy_function("scipy.linalg.lstsq")
@@ -214,15 +225,26 @@ def lstsq(
     a: Any, b: Any, cond: Any = None, overwrite_a: bool = False, overwrite_b: bool = False, check_finite: bool = True,
     lapack_driver: Any = None,
 ) -> Any:  # fmt: skip
-    a, b = arrays(a, b)
+    """As :func:`scipy.linalg.lstsq`; differentiable. How many singular values are cut off is constant."""
+    a, b = in_one_dtype(*arrays(a, b))
     if a.ndim != 2 or b.ndim not in (1, 2) or a.shape[0] != b.shape[0]:
         raise ValueError(f"lstsq: a matrix and right sides of its height are needed, got {a.shape} and {b.shape}")
-    cond = float(np.finfo(spec_of(a).dtype).eps) if cond is None else float(cond)
-    x = matmul(ops.pinv(a, rcond=cond), b)
+    epsilon = float(np.finfo(spec_of(a).dtype).eps)
+    cond = epsilon if cond is None else float(cond)
+    if lapack_driver in (None, "gelsd"):
+        cond = lapacks_cut(a, cond)
+    elif lapack_driver == "gelss" and cond < 0.0:
+        cond = 0.5 * epsilon
     s = svdvals(a)
     rank = int(functions["sum"](stop_gradient(s) > cond * stop_gradient(s)[:1]))
+    if lapack_driver == "gelsy" and rank < min(a.shape):
+        raise UnsupportedError(
+            "lstsq of a traced matrix that hasn't full rank knows no lapack_driver='gelsy', which cuts off something "
+            "else than singular values; leave it out"
+        )
+    x = matmul(pseudo_inverse(a, cond), b)
     left = s[:0]
-    if rank == a.shape[1] < a.shape[0]:
+    if rank == a.shape[1] < a.shape[0] and lapack_driver != "gelsy":
         miss = absolute(b - matmul(a, x))
         left = functions["sum"](miss * miss, axis=0)
     return x, left, rank, None if lapack_driver == "gelsy" else s

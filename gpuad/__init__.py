@@ -29,6 +29,7 @@ from .transforms.gradients import vjp as vjp
 from .transforms.jacobians import hessian as hessian
 from .transforms.jacobians import hvp as hvp
 from .transforms.jacobians import jacobian as jacobian
+from .transforms.vmap import vmap as vmap
 from .values import stop_gradient as stop_gradient
 from .values import to_backend as to_backend
 from .values import to_numpy as to_numpy

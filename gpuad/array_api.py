@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from . import cupy_hooks
-from .core.box import Box, innermost
+from .core.box import Box, sample
 from .errors import UnsupportedError
 from .numpy.standard import EDITIONS
 
@@ -24,7 +24,7 @@ def _namespace(self: Box, /, *, api_version: str | None = None) -> ModuleType:
 
 
 def _device(self: Box) -> Any:
-    return getattr(innermost(self), "device", "cpu")  # a Python number has none
+    return getattr(sample(self), "device", "cpu")  # a Python number has none
 
 
 def _to_device(self: Box, device: Any, /, *, stream: Any = None) -> Box:

@@ -167,6 +167,11 @@ def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
         return plain
     if dtype is not None and np.dtype(dtype).kind in "biu":
         return np.asarray(innermost(x)).astype(dtype)  # whole numbers are constant, but for jumps
+    if x.level.batched and x.spec.dtype.kind in "biu":
+        raise UnsupportedError(
+            "vmap: what differs from example to example can't index a plain NumPy array; write gpuad.numpy.take(a, i, "
+            "axis=0) instead of a[i], or give a as an argument (in_axes=None), not from outside"
+        )
     ours = _by_scipy()
     if ours is not None:
         raise UnsupportedError(f"SciPy's own {ours} can't be differentiated by tracing; call gpuad.{ours} instead")

@@ -9,7 +9,7 @@ from typing import Any
 
 from .backend import Backend, backend_of, owner_of_type
 from .backend.recycle import settle
-from .core.box import Box, Spec, innermost, spec_of
+from .core.box import Box, Spec, sample, spec_of
 from .core.filled import zeros_like
 from .core.primitive import ANS, EVERYTHING, Elementwise, Primitive, Pull, Rule, reads, unstated
 from .core.pytree import is_leaf, leaves, tree_map
@@ -19,7 +19,7 @@ from .ops.declare import astype, fit, fit_tangent, real
 from .transforms.gradients import input_spec
 
 #: Stands in a container for what is traced there.
-_HOLE = type("_HOLE", (), {"__repr__": lambda self: "traced"})()
+HOLE = type("HOLE", (), {"__repr__": lambda self: "traced"})()
 
 
 def holds_traced(tree: Any) -> bool:
@@ -28,7 +28,7 @@ def holds_traced(tree: Any) -> bool:
 
 
 def _fill(tree: Any, values: Iterator[Any]) -> Any:
-    return next(values) if tree is _HOLE else tree_map(lambda leaf: next(values) if leaf is _HOLE else leaf, tree)
+    return next(values) if tree is HOLE else tree_map(lambda leaf: next(values) if leaf is HOLE else leaf, tree)
 
 
 class Stage:
@@ -95,10 +95,10 @@ class UserPrimitive:
         for a in args:
             if is_leaf(a) or not holds_traced(a):
                 flat.append(a)
-                slots.append(_HOLE)
+                slots.append(HOLE)
             else:
                 flat += [leaf for _, leaf in leaves(a) if type(leaf) is Box]
-                slots.append(tree_map(lambda leaf: _HOLE if type(leaf) is Box else leaf, a))
+                slots.append(tree_map(lambda leaf: HOLE if type(leaf) is Box else leaf, a))
         application = Application(self, slots, kwargs)
         return application.rebuilt(application.apply(flat))
 
@@ -121,12 +121,12 @@ class Application(Primitive):
         #: The number of the argument that each array belongs to, and its place among the leaves of that argument.
         self.places: list[tuple[int, int]] = []
         for argnum, slot in enumerate(slots):
-            if slot is _HOLE:
+            if slot is HOLE:
                 self.places.append((argnum, 0))
             else:
-                self.places += [(argnum, i) for i, (_, leaf) in enumerate(leaves(slot)) if leaf is _HOLE]
+                self.places += [(argnum, i) for i, (_, leaf) in enumerate(leaves(slot)) if leaf is HOLE]
         #: What the result is like; a single array, unless ``evaluate`` says otherwise.
-        self.result: Any = _HOLE
+        self.result: Any = HOLE
         self.staged: _Staged | None = None
         if user.jvp_of_all is not None or user.jvps:
             self.jvp = self.push
@@ -135,7 +135,7 @@ class Application(Primitive):
     @property
     def is_flat(self) -> bool:
         """Whether the arrays are the arguments of the program as they are."""
-        return all(slot is _HOLE for slot in self.slots)
+        return all(slot is HOLE for slot in self.slots)
 
     def apply(self, flat: list[Any]) -> Any:
         out = self(*flat, **self.kwargs)
@@ -150,7 +150,7 @@ class Application(Primitive):
 
     def rebuilt(self, out: Any) -> Any:
         """The result as the program is to get it."""
-        return settle(out) if self.result is _HOLE else _fill(self.result, map(settle, out))
+        return settle(out) if self.result is HOLE else _fill(self.result, map(settle, out))
 
     def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
         backend_of([a if owner_of_type(type(a)) is not None else 0 for a in args], self.name)  # they mustn't be mixed
@@ -160,7 +160,12 @@ class Application(Primitive):
                 f"{self.name} uses a traced array that isn't among its arguments, so its derivative would be lost in "
                 "silence: pass it as an argument"
             )
-        if owner_of_type(type(result)) is not None or isinstance(result, (int, float, complex)):
+        return self.taken_apart(result)
+
+    def taken_apart(self, result: Any) -> Any:
+        """What the function returned as the operation is to return it: its arrays, if it is a container of some."""
+        kind = type(result)
+        if kind is Box or owner_of_type(kind) is not None or isinstance(result, (int, float, complex)):
             return result
         moving: list[Any] = []
 
@@ -168,7 +173,7 @@ class Application(Primitive):
             if input_spec(leaf) is None:
                 return leaf
             moving.append(leaf)
-            return _HOLE
+            return HOLE
 
         self.result = tree_map(take, result)
         return tuple(moving)
@@ -235,11 +240,11 @@ class Application(Primitive):
             if rule is not None:
                 moved = self._pushed(rule(t, whole, *args, **kwargs), ans, argnum)
                 total = moved if total is None else _plus(total, moved)
-        return total if total is not None or self.result is _HOLE else [None] * len(ans)
+        return total if total is not None or self.result is HOLE else [None] * len(ans)
 
     def _pushed(self, moved: Any, ans: Any, argnum: int) -> Any:
         """What a rule returned, one tangent for each array of the result."""
-        if self.result is _HOLE:
+        if self.result is HOLE:
             return moved if moved is None else _check(moved, spec_of(ans), self, argnum, "JVP", "result")
         parts = [] if moved is None else _parts_of(moved, self.result)
         if len(parts) != len(ans):
@@ -266,8 +271,8 @@ class _Staged:
         self.first = traced[0]
         self.cached: tuple[Any, dict[int, Any]] | None = None
         #: Specs and backends of the parts of the result, for zeros.
-        parts = [] if application.result is _HOLE else ans
-        self.like: list[tuple[Spec, Backend]] = [(spec_of(a), backend_of((innermost(a),))) for a in parts]
+        parts = [] if application.result is HOLE else ans
+        self.like: list[tuple[Spec, Backend]] = [(spec_of(a), backend_of((sample(a),))) for a in parts]
         self.vjps: list[tuple[Sequence[int], bool, Callable[[Any], Any]]] = []
         if user.vjp_of_all is not None:
             self.vjps.append((argnums, False, user.vjp_of_all(tuple(argnums), whole, tuple(args), application.kwargs)))
@@ -288,7 +293,7 @@ class _Staged:
         argnum, place = self.application.places[k]
         h = cached[1][argnum]
         slot = self.application.slots[argnum]
-        if slot is _HOLE:
+        if slot is HOLE:
             return h
         found = [leaf for _, leaf in leaves(h)]
         if len(found) != sum(1 for _ in leaves(slot)):
@@ -306,7 +311,7 @@ class _Staged:
 
     def _in_containers(self, g: Any, takes_none: bool) -> Any:
         result = self.application.result
-        if result is _HOLE:
+        if result is HOLE:
             return settle(g)
         parts = [
             settle(part) if part is not None else None if takes_none else backend.xp.zeros(spec.shape, spec.dtype)
@@ -324,15 +329,15 @@ def _container_of(slot: Any, parts: Sequence[Any]) -> Any:
     values = iter(parts)
 
     def put(leaf: Any) -> Any:
-        return next(values) if leaf is _HOLE else None if input_spec(leaf) is None else zeros_like(leaf)
+        return next(values) if leaf is HOLE else None if input_spec(leaf) is None else zeros_like(leaf)
 
-    return next(values) if slot is _HOLE else tree_map(put, slot)
+    return next(values) if slot is HOLE else tree_map(put, slot)
 
 
 def _parts_of(tree: Any, slot: Any) -> list[Any]:
     """What ``tree`` has where ``slot`` has holes."""
     found = dict(leaves(tree))
-    return [found[path] for path, leaf in leaves(slot) if leaf is _HOLE and path in found]
+    return [found[path] for path, leaf in leaves(slot) if leaf is HOLE and path in found]
 
 
 def primitive(function: Callable[..., Any]) -> UserPrimitive:

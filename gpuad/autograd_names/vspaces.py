@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backend import backend_of, owner_of_type
-from ..core.box import Box, innermost, spec_of
+from ..core.box import Box, innermost, sample, spec_of
 from ..core.pytree import tree_map
 from ..numpy.frontend import functions
 from ..util import subvals
@@ -111,7 +111,7 @@ class ArrayVSpace(VSpace):
     def __init__(self, value: Any) -> None:
         spec = spec_of(value)
         self.shape, self.dtype = spec.shape, spec.dtype
-        self.backend = backend_of((innermost(value),))
+        self.backend = backend_of((sample(value),))
 
     @property
     def size(self) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import owner_of_type
+from ..errors import UnsupportedError
 
 if TYPE_CHECKING:
     from .level import Level
@@ -116,7 +117,7 @@ class Box:
 
 
 def _class_of(x: Any) -> type:
-    cls = type(innermost(x))
+    cls = type(sample(x))
     backend = owner_of_type(cls)
     return cls if backend is None or backend.lends_its_class else Box
 
@@ -150,5 +151,27 @@ def move(x: Box, y: Box) -> None:
 def innermost(x: Any) -> Any:
     """The raw value at the bottom of a traced array (itself, if it isn't traced)."""
     while type(x) is Box:
+        if x.level.batched:
+            raise UnsupportedError(
+                "a program under gpuad.vmap asked for the value of an array, as a branch, a Python number or a length "
+                "does, but that differs from example to example. Choose with numpy.where(condition, a, b) or "
+                "gpuad.numpy.select instead of if; or call the function example by example"
+            )
         x = x.level.constant(x) if x.level.stale else x.value
     return x
+
+
+def sample(x: Any) -> Any:
+    """A raw array like the one at the bottom of ``x``: for its backend, its class and how it lies in memory.
+
+    It is that array itself, but where ``x`` is one of many examples it is the first of them.
+    """
+    examples = 0
+    while type(x) is Box:
+        examples += x.level.batched
+        x = x.level.constant(x) if x.level.stale else x.value
+    if not examples:
+        return x
+    if 0 in x.shape[:examples]:
+        return x.sum(axis=tuple(range(examples)), dtype=x.dtype)
+    return x[(0,) * examples]

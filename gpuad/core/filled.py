@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import backend_of
-from .box import innermost, spec_of
+from .box import sample, spec_of
 from .foreign import Foreign
 
 
@@ -23,7 +23,7 @@ def ones_like(x: Any) -> Any:
 
 def _filled_like(x: Any, number: int, make: str) -> Any:
     spec = spec_of(x)
-    raw = innermost(x)
+    raw = sample(x)
     if isinstance(raw, (np.generic, bool, int, float, complex)):
         return spec.dtype.type(number)
     if type(raw) is Foreign:

@@ -24,6 +24,8 @@ class Level:
     __slots__ = ("depth",)
     #: Whether the value of a box of this level must be made anew before it is looked at.
     stale = False
+    #: Whether a box of this level stands for one of many examples, which differ.
+    batched = False
 
     def __init__(self) -> None:
         self.depth = _birth()

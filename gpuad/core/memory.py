@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backend import backend_of
-from .box import Box, innermost, make_box, make_spec, move, spec_of, twin
+from .box import Box, make_box, make_spec, move, sample, spec_of, twin
 from .level import Level
 from .primitive import Primitive
 
@@ -118,7 +118,7 @@ def viewed(prim: View, x: Box, params: dict[str, Any]) -> Any:
 
 def _link(y: Any, x: Box, prim: View, params: dict[str, Any]) -> None:
     """Let ``y``, which is ``prim(x, **params)``, share the memory of ``x``, if it does so."""
-    if type(y) is not Box or y is x or not _shares(innermost(y), x):
+    if type(y) is not Box or y is x or not _shares(sample(y), x):
         return
     memory = memory_of(x)
     if not prim.writable or type(memory) is Derived:
@@ -142,7 +142,7 @@ def _shares(raw: Any, x: Box) -> bool:
     base = getattr(raw, "base", None)
     if base is None:
         return False
-    origin = innermost(x)
+    origin = sample(x)
     return base is origin or base is getattr(origin, "base", None) or _root(base) is _root(origin)
 
 
@@ -161,7 +161,7 @@ def _later(prim: View, x: Box, params: dict[str, Any]) -> Any:
     memory = memory_of(x)
     base, steps = (memory.base, memory.steps) if isinstance(memory, Window) else (x, ())
     steps = (*steps, (prim, params))
-    raw = look(innermost(base), steps)
+    raw = look(sample(base), steps)
     if isinstance(raw, np.generic):
         return Stale.read(base, steps=steps)
     if not _shares(raw, base):
@@ -185,7 +185,7 @@ def look(raw: Any, steps: Sequence[Step]) -> Any:
 def lying(x: Box) -> Any:
     """The raw array that ``x`` is, as it lies in memory; a view that is made anew is a copy, which lies otherwise."""
     memory = memory_of(x)
-    return look(innermost(memory.base), memory.steps) if isinstance(memory, Window) else innermost(x)
+    return look(sample(memory.base), memory.steps) if isinstance(memory, Window) else sample(x)
 
 
 def change(raw: Any, steps: Sequence[Step], update: Callable[[Any], None]) -> None:

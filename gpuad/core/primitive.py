@@ -52,6 +52,9 @@ class Primitive:
         #: The JVP where it isn't derived from the VJP: ``jvp(tangents, ans, *args, **params)``, with ``None`` among
         #: the tangents for an argument that stays, is the tangent of the result (``None`` for one that stays).
         self.jvp: Rule | None = None
+        #: The batching rule: ``batch(prim, n, mapped, values, params)``, with the examples in front, for these and for
+        #: the result. Element by element none is needed. See ``core.batch``.
+        self.batch: Rule | None = None
         #: Whether the operation is linear in each argument, the others held.
         self.linear = False
         #: Whether it works element by element, with broadcasting.
@@ -112,7 +115,10 @@ class Primitive:
                 return (ans if ANS in keeps else None), ()
             if keeps:
                 return ans, tuple(values)
-            return None, tuple([v if v is a else a.spec for a, v in zip(args, values, strict=True)])
+            # Whole numbers say where: vmap has them in boxes.
+            return None, tuple(
+                [v if v is a or not a.spec.differentiable else a.spec for a, v in zip(args, values, strict=True)]
+            )
         keeps = self.reads[k]
         kept = [v if i in keeps else None if v is args[i] else args[i].spec for i, v in enumerate(values)]
         return (ans if ANS in keeps else None), tuple(kept)

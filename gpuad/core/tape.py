@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any, NoReturn
+from contextvars import ContextVar
+from typing import Any
 
 from numpy import ndarray
 
 from ..backend import backend_of
 from ..backend.recycle import recyclable, settle
 from ..errors import LeakedTracerError, NotDifferentiableError
-from .box import Box, Spec, innermost, make_box, make_spec, spec_of, twin
+from .box import Box, Spec, make_box, make_spec, sample, spec_of, twin
 from .constants import Constants
 from .cotangent import Indexed, Parts
 from .level import Level, innermost_level
@@ -277,7 +278,7 @@ def _takes_over(y: Any) -> bool:
 
 def beside(x: Box, y: Any) -> Any:
     """``y``, and what is a list as an array of the backend that ``x`` is on: rules calculate with it."""
-    return backend_of((innermost(x),)).asarray(y) if type(y) is list or type(y) is tuple else y
+    return backend_of((sample(x),)).asarray(y) if type(y) is list or type(y) is tuple else y
 
 
 def without_derivative(ans: Any, spec: Spec) -> Any:
@@ -290,7 +291,13 @@ def without_derivative(ans: Any, spec: Spec) -> Any:
     )
 
 
-def leaked(record: Record | None = None) -> NoReturn:
+#: Whether a function is being run again that belongs to transformations which may have ended: see ``core.closure``.
+rerunning: ContextVar[bool] = ContextVar("a function is run again", default=False)
+
+
+def leaked(record: Record | None = None) -> None:
+    if rerunning.get():
+        return
     raise LeakedTracerError(
         "a traced array was used after the function it belongs to had returned: it was kept in a variable outside. "
         "Return it from the function (has_aux=True), or keep gpuad.stop_gradient(x) instead"

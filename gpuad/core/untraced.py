@@ -64,11 +64,11 @@ def fresh(value: Any) -> Any:
 def written(content: Any, v: Any, place: Any) -> Any:
     """``content``, which nobody else refers to, with ``v`` written at ``place``; it is written into if it is raw."""
     if type(content) is not Box:
-        if type(v) is not Box:
+        if type(v) is not Box and Box not in map(type, place.arrays):
             place.put(content, v)
             return content
         content = untraced(content)
-    level = innermost_level((content, v))
+    level = innermost_level((content, v, *place.arrays))
     assert level is not None
     level.write(content, v, place)
     return settled(content)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import Backend, backend_of
-from ..core.box import Box, innermost, spec_of
+from ..core.box import Box, sample, spec_of
 from .creation import array
 from .frontend import functions, is_traced, numpy_function, plain_backend
 
@@ -60,4 +60,4 @@ def make_diagonal(D: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> An
     if (offset, axis1, axis2) != (0, -1, -2):
         raise NotImplementedError("make_diagonal takes offset=0, axis1=-1, axis2=-2 and nothing else")
     spec = spec_of(D)
-    return D[..., None] * backend_of((innermost(D),)).xp.eye(spec.shape[-1], dtype=spec.dtype)
+    return D[..., None] * backend_of((sample(D),)).xp.eye(spec.shape[-1], dtype=spec.dtype)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ..backend import Backend, owner_of_type
-from ..core.box import Box, has_derivatives, innermost, spec_of, twin
+from ..core.box import Box, has_derivatives, sample, spec_of, twin
 from ..core.memory import current, lying
 from ..core.untraced import fresh
 from ..ops import declare
@@ -67,7 +67,7 @@ def _asarray(x: Any, dtype: Any, ndmin: int = 0) -> Any:
 
 def _no_number(x: Any) -> Any:
     """A number as an array of shape (), which can be written into."""
-    if type(x) is Box and not x.spec.shape and isinstance(innermost(x), np.generic):
+    if type(x) is Box and not x.spec.shape and isinstance(sample(x), np.generic):
         x = twin(x)
         x.value = _no_number(x.value) if type(x.value) is Box else np.asarray(x.value)
     return x
@@ -166,7 +166,7 @@ def astype(
 def _like(name: str, a: Any, *fill: Any, shape: Any, **options: Any) -> Any:
     """NumPy's function ``name``, of the array that a traced one is: it looks at shape, dtype and order in memory."""
     backend = home(a)
-    raw = backend.settle(innermost(as_array(a)))
+    raw = backend.settle(sample(as_array(a)))
     return fresh(backend.function(name)(raw, *fill, shape=None if shape is None else as_shape(shape), **options))
 
 
@@ -186,7 +186,7 @@ def full_like(
         return _like("full_like", a, fill_value, dtype=dtype, order=order, shape=shape)
     like = _like("empty_like", a, dtype=dtype, order=order, shape=shape)
     fill = declare.broadcast_to(_asarray(fill_value, spec_of(like).dtype), shape=spec_of(like).shape)
-    return copied(fill, "F" if _lies(innermost(like), "F") else "C")
+    return copied(fill, "F" if _lies(sample(like), "F") else "C")
 
 
 def _filled_like(name: str) -> None:

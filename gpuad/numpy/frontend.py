@@ -16,7 +16,7 @@ import numpy as np
 
 from ..backend import backend_of, current, owner_of_type
 from ..backend.interface import Backend
-from ..core.box import Box, innermost
+from ..core.box import Box, sample
 from ..core.pytree import tree_map
 from ..core.untraced import fresh, settled
 from ..errors import UnsupportedError
@@ -156,7 +156,7 @@ def arrays_in(args: Iterable[Any]) -> Iterable[Any]:
     """The raw arrays among ``args``, in lists and tuples and in traced arrays too."""
     for a in args:
         if type(a) is Box:
-            yield innermost(a)
+            yield sample(a)
         elif isinstance(a, (list, tuple)):
             yield from arrays_in(a)
         elif owner_of_type(type(a)) is not None:

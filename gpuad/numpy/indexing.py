@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..backend import owner_of_type
-from ..core.box import spec_of
+from ..core.box import Box, spec_of
 from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
@@ -31,7 +31,7 @@ def _axis_of(a: Any, axis: Any) -> tuple[Any, int]:
 
 def _constant(x: Any, like: Any, dtype: Any = None) -> Any:
     """An array of integers or booleans on the backend of ``like``."""
-    if owner_of_type(type(x)) is not None:
+    if type(x) is Box or owner_of_type(type(x)) is not None:
         return x
     x = np.asarray(x, dtype)
     return home(like).asarray(x if x.size or dtype else x.astype(np.intp))
@@ -71,8 +71,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     which = _in_range(_constant(a, arrays), len(arrays), mode)
     shape = np.broadcast_shapes(which.shape, *(spec_of(c).shape for c in arrays))
     table = s.stack(*(declare.broadcast_to(c, shape=shape) for c in arrays), axis=0)
-    which = home(which).function("broadcast_to")(which, shape)
-    return getitem(take_along_axis(table, which[None], 0), 0)
+    return getitem(take_along_axis(table, declare.broadcast_to(which, shape=shape)[None], 0), 0)
 
 
 # -- by condition -------------------------------------------------------------------------------------

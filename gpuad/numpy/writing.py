@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import Box, innermost, move, spec_of
+from ..core.box import Box, move, sample, spec_of
 from ..core.level import innermost_level
 from ..core.memory import STALE, Derived, Window, base_of, current, memory_of, owner_of, was_written
 from ..errors import UnsupportedError
@@ -25,19 +25,19 @@ _NUMBERS = (np.generic, bool, int, float, complex)
 
 def is_number(x: Box) -> bool:
     """Whether it stands for a number, as NumPy's reductions return: nothing can be written into that."""
-    return not x.spec.shape and isinstance(innermost(x), _NUMBERS)
+    return not x.spec.shape and isinstance(sample(x), _NUMBERS)
 
 
 # -- x[index] = v -------------------------------------------------------------------------------------
 def setitem(x: Box, index: Any, v: Any) -> None:
     """``x[index] = v``. What shares the memory of ``x`` sees it."""
     if is_number(x):
-        raise TypeError(f"'{type(innermost(x)).__name__}' object does not support item assignment: it is a number")
+        raise TypeError(f"'{type(sample(x)).__name__}' object does not support item assignment: it is a number")
     key, arrays = parsed(x, index)
     if type(v) is Box:
         if _is_there_already(x, key, arrays, v):
             return
-        if v is not x and v.spec is x.spec and _is_all(key) and _lie_alike(innermost(x), innermost(v)):
+        if v is not x and v.spec is x.spec and _is_all(key) and _lie_alike(sample(x), sample(v)):
             base = _base(x)
             if base is x:
                 move(x, current(v))
@@ -54,7 +54,7 @@ def _write(x: Box, v: Any, kind: type[Place], key: Any, arrays: tuple[Any, ...])
     """Write ``v`` into ``x`` where the index says, or add it there, as the ``kind`` of place has it."""
     memory = memory_of(x)
     base = _base(x)
-    level = innermost_level((base, current(v) if type(v) is Box else v))
+    level = innermost_level((base, current(v) if type(v) is Box else v, *arrays))
     assert level is not None and level is not STALE
     level.write(base, v, kind(memory.steps if isinstance(memory, Window) else (), key, arrays))
     was_written(base)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..core.primitive import Primitive
+from .batching import LETTERS, leading, lettered, multiplied, over_axis
 from .declare import fit, operation
 from .elementwise import conjugate, where
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 Shape = tuple[int, ...]
 
 
@@ -73,6 +73,7 @@ matmul: Primitive = operation(
     linear=True,
     finish=fit,  # for arguments of two dtypes
     multiply_adds=lambda ans, x, y: ans.size * x.shape[-1],
+    batch=multiplied,
 )
 
 
@@ -110,6 +111,7 @@ fold: Primitive = operation(
     _fold,
     lambda g, ans, x, *, subscripts: unfold(g, subscripts=_reversed(subscripts), shape=x.shape),
     linear=True,
+    batch=lettered,
 )
 
 #: The adjoint of ``fold``: zero off the diagonals of repeated letters, the same along new ones: ``"ba->aab"``.
@@ -118,6 +120,7 @@ unfold: Primitive = operation(
     _unfold,
     lambda g, ans, x, *, subscripts, shape: fold(g, subscripts=_reversed(subscripts)),
     linear=True,
+    batch=lettered,
 )
 
 
@@ -224,6 +227,7 @@ einsum: Primitive = operation(
     linear=True,
     finish=fit,
     multiply_adds=_einsum_multiply_adds,
+    batch=lettered,
 )
 
 
@@ -236,6 +240,7 @@ cross: Primitive = operation(
     lambda g, ans, x, y: cross(g, x),
     linear=True,
     finish=fit,
+    batch=leading,
 )
 
 
@@ -272,4 +277,4 @@ def _euclidean_norm_vjp(g: Any, ans: Any, x: Any, *, axis: Shape, keepdims: bool
 
 
 #: The root of the sum of squares along ``axis``, a tuple.
-euclidean_norm: Primitive = operation("euclidean_norm", _euclidean_norm, _euclidean_norm_vjp)
+euclidean_norm: Primitive = operation("euclidean_norm", _euclidean_norm, _euclidean_norm_vjp, batch=over_axis)

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..core.batch import Batch
 from ..core.box import Spec, spec_of
 from ..core.forward import Forward
 from ..core.memory import View
 from ..core.primitive import Binary, Finish, Primitive, Rule, Unary
 from ..core.tape import binary_recorder, unary_recorder
+from .batching import elementwise as entrywise
+from .batching import into_shape, summed_to
 
 P = TypeVar("P", bound=Primitive)
 
@@ -65,6 +68,7 @@ def operation(
     multiply_adds: Callable[..., int] | None = None,
     elementwise: bool = False,
     jvp: Rule | None = None,
+    batch: Rule | None = None,
 ) -> Primitive:
     """Any other primitive.
 
@@ -73,17 +77,24 @@ def operation(
 
     Forward mode finds its rules by itself, see ``core.forward``; one may be stated that costs less:
     ``jvp(tangents, ans, *args, **params)``, where the tangents of arguments that stay are ``None``.
-    ``elementwise``: as ``unary`` and ``binary`` are, so that the VJP is the JVP as well.
+    ``elementwise``: as ``unary`` and ``binary`` are, so that the VJP is the JVP as well. ``batch``: what it does
+    with an axis of examples, one of the rules in ``ops.batching``.
     """
     prim = Primitive(name, forward)
     prim.define_vjps(vjps, linear=linear, finish=finish)
-    prim.elementwise, prim.jvp = elementwise, jvp
+    prim.elementwise, prim.jvp, prim.batch = elementwise, jvp, batch
     prim.multiply_adds = multiply_adds
     return register(prim)
 
 
 def view(
-    name: str, forward: Callable[..., Any], vjp: Rule, *, writable: bool = True, rearranges: bool = False
+    name: str,
+    forward: Callable[..., Any],
+    vjp: Rule,
+    *,
+    writable: bool = True,
+    rearranges: bool = False,
+    batch: Rule | None = None,
 ) -> View:
     """A linear primitive of one array whose result shares its memory where NumPy's does.
 
@@ -92,7 +103,7 @@ def view(
     """
     prim = View(name, forward)
     prim.define_vjps([vjp], linear=True)
-    prim.writable, prim.rearranges = writable, rearranges
+    prim.writable, prim.rearranges, prim.batch = writable, rearranges, batch
     return register(prim)
 
 
@@ -104,6 +115,7 @@ def variadic(
     linear: bool = False,
     finish: Finish | None = None,
     jvp: Rule | None = None,
+    batch: Rule | None = None,
 ) -> Primitive:
     """A primitive of any number of arrays: ``vjp(k, g, ans, *args, **params)`` is that of the k-th.
 
@@ -111,14 +123,14 @@ def variadic(
     """
     prim = Primitive(name, forward)
     prim.define_variadic_vjp(vjp, linear=linear, finish=finish)
-    prim.jvp = jvp
+    prim.jvp, prim.batch = jvp, batch
     return register(prim)
 
 
-def constant(name: str, forward: Callable[..., Any] | None = None) -> Primitive:
+def constant(name: str, forward: Callable[..., Any] | None = None, *, batch: Rule | None = None) -> Primitive:
     """A primitive whose results don't vary with its arguments, but for jumps."""
     prim = Primitive(name, forward)
-    prim.piecewise_constant = True
+    prim.piecewise_constant, prim.batch = True, batch
     return register(prim)
 
 
@@ -167,7 +179,7 @@ def _sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
 
 #: Sum ``x`` to ``shape``, from which it can be broadcast: what undoes broadcasting.
 sum_to: Primitive = operation(
-    "sum_to", _sum_to, lambda g, ans, x, *, shape: broadcast_to(g, shape=x.shape), linear=True
+    "sum_to", _sum_to, lambda g, ans, x, *, shape: broadcast_to(g, shape=x.shape), linear=True, batch=summed_to
 )
 
 broadcast_to: Primitive = view(
@@ -175,13 +187,16 @@ broadcast_to: Primitive = view(
     lambda xp, x, *, shape: xp.broadcast_to(x, shape),
     lambda g, ans, x, *, shape: sum_to(g, shape=x.shape),
     writable=False,
+    batch=into_shape,
 )
+Batch.broadcast = broadcast_to
 
 astype: Primitive = operation(
     "astype",
     lambda xp, x, *, dtype: xp.asarray(x).astype(dtype)[()] if not hasattr(x, "astype") else x.astype(dtype),
     lambda g, ans, x, *, dtype: fit(g, x),
     linear=True,
+    batch=entrywise,
 )
 
 real: Unary = unary("real", lambda g, ans, x: g, lambda xp, x: xp.real(x), plain=False)

@@ -14,34 +14,40 @@ from typing import Any
 from ..core.box import Spec, spec_of
 from ..core.cotangent import Chosen
 from ..core.primitive import Binary, Primitive, Unary, passes
+from .batching import elementwise
 from .declare import astype, binary, constant, fit, fit_tangent, operation, real, register, unary
 
 LN2, LN10 = math.log(2.0), math.log(10.0)
 PI = math.pi
 
+
 # -- piecewise constant ---------------------------------------------------------------------------
-equal = constant("equal")
-not_equal = constant("not_equal")
-less = constant("less")
-less_equal = constant("less_equal")
-greater = constant("greater")
-greater_equal = constant("greater_equal")
-logical_and = constant("logical_and")
-logical_or = constant("logical_or")
-logical_xor = constant("logical_xor")
-logical_not = constant("logical_not")
-isfinite = constant("isfinite")
-isinf = constant("isinf")
-isnan = constant("isnan")
-signbit = constant("signbit")
-floor = constant("floor")
-ceil = constant("ceil")
-trunc = constant("trunc")
-rint = constant("rint")
-floor_divide = constant("floor_divide")
-_sign = constant("sign")
+def _constant(name: str) -> Primitive:
+    return constant(name, batch=elementwise)
+
+
+equal = _constant("equal")
+not_equal = _constant("not_equal")
+less = _constant("less")
+less_equal = _constant("less_equal")
+greater = _constant("greater")
+greater_equal = _constant("greater_equal")
+logical_and = _constant("logical_and")
+logical_or = _constant("logical_or")
+logical_xor = _constant("logical_xor")
+logical_not = _constant("logical_not")
+isfinite = _constant("isfinite")
+isinf = _constant("isinf")
+isnan = _constant("isnan")
+signbit = _constant("signbit")
+floor = _constant("floor")
+ceil = _constant("ceil")
+trunc = _constant("trunc")
+rint = _constant("rint")
+floor_divide = _constant("floor_divide")
+_sign = _constant("sign")
 #: The value alone: no transformation sees where it comes from.
-stop_gradient = constant("stop_gradient", lambda xp, x: x)
+stop_gradient = constant("stop_gradient", lambda xp, x: x, batch=elementwise)
 
 
 # -- choosing -------------------------------------------------------------------------------------
@@ -55,7 +61,7 @@ def _where() -> Primitive:
         ],
         finish=_fit_chosen,
     )
-    prim.jvp = _where_jvp
+    prim.jvp, prim.batch = _where_jvp, elementwise
     return register(prim)
 
 
@@ -183,7 +189,7 @@ def _widened(x: Any) -> Any:
     return astype(x, dtype="complex128" if spec_of(x).dtype.kind == "c" else "float64")
 
 
-_exponent = constant("frexp", lambda xp, x: xp.frexp(x)[1])
+_exponent = constant("frexp", lambda xp, x: xp.frexp(x)[1], batch=elementwise)
 
 
 def frexp(x: Any) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from ..backend import backend_of, owner_of_type
-from ..core.box import Box, Spec, innermost, spec_of
+from ..core.batch import aligned, filled, front
+from ..core.box import Box, Spec, make_spec, sample, spec_of
 from ..core.cotangent import Indexed
 from ..core.memory import Stale, Step, View, change, look
 from ..core.primitive import Primitive
+from ..errors import UnsupportedError
 from .declare import operation, variadic, view
 
 # -- what an index is made of -----------------------------------------------------------------------
@@ -91,18 +94,18 @@ def _one_index(x: Any, i: Any) -> Any:
     if _is_array(i):
         if type(i) is Box and i.spec.dtype.kind not in "biu":
             _refuse_traced([i])
-        host_number = isinstance(i, np.ndarray) and i.ndim == 0
+        host_number = type(i) is np.ndarray and i.ndim == 0
         return i.item() if host_number and i.dtype.kind in "biu" else i
     if isinstance(i, np.bool_):
         return bool(i)
     if isinstance(i, (list, tuple, range)):
         _refuse_traced(i)
-        return backend_of((innermost(x),)).asarray(i, None if len(i) else np.intp)
+        return backend_of((sample(x),)).asarray(i, None if len(i) else np.intp)
     try:
         return operator.index(i)
     except TypeError:
         found = np.asarray(i)  # of another library, or a sequence of another kind
-        return i if found.dtype.kind not in "biu" else backend_of((innermost(x),)).asarray(found)
+        return i if found.dtype.kind not in "biu" else backend_of((sample(x),)).asarray(found)
 
 
 def _refuse_traced(entries: Iterable[Any]) -> None:
@@ -116,13 +119,139 @@ def _refuse_traced(entries: Iterable[Any]) -> None:
             _refuse_traced(i)
 
 
+# -- of every example ---------------------------------------------------------------------------------
+def behind(key: Any) -> tuple[Any, ...]:
+    """An index of an example as that of the batch."""
+    return (slice(None), *key) if type(key) is tuple else (slice(None), key)
+
+
+class Layout:
+    """Where the axes of its arrays come in what an index with arrays gives."""
+
+    def __init__(self, key: tuple[Any, ...], arrays: Sequence[Any], mapped: Sequence[bool], ndim: int) -> None:
+        if any(m and spec_of(a).dtype == bool for a, m in zip(arrays, mapped, strict=True)):
+            raise UnsupportedError(
+                "vmap: a mask that differs from example to example chooses other numbers of entries. Use "
+                "numpy.where(mask, x, 0.0), or sums with where=mask"
+            )
+        ndims = [len(spec_of(a).shape) - m for a, m in zip(arrays, mapped, strict=True)]
+        masks = [spec_of(a).dtype == bool for a in arrays]
+        numbers = [k for k, i in enumerate(key) if i is ARRAY or type(i) in (int, bool)]
+        #: How many axes the arrays have together.
+        self.width = max(1 if is_mask else n for n, is_mask in zip(ndims, masks, strict=True))
+        taken = sum(n if is_mask else 1 for n, is_mask in zip(ndims, masks, strict=True)) + sum(
+            type(i) in (int, slice) for i in key
+        )
+        counts = [ndim - taken if i is Ellipsis else int(i is None or type(i) is slice) for i in key]
+        together = numbers[-1] - numbers[0] == len(numbers) - 1
+        #: How many axes come before them.
+        self.before = sum(counts[: numbers[0]]) if together else 0
+        self.together = together
+        rest = (
+            sum(counts)
+            if any(i is Ellipsis for i in key)
+            else ndim - taken + key.count(None) + sum(type(i) is slice for i in key)
+        )
+        #: How many axes there are in all.
+        self.rank = self.width + rest
+
+    def to_front(self, x: Any) -> Any:
+        """``x`` with the axes of the arrays right after that of the batch."""
+        if not self.before or not self.width:
+            return x
+        moved = range(1 + self.before, 1 + self.before + self.width)
+        return x.transpose((0, *moved, *(i for i in range(1, len(spec_of(x).shape)) if i not in moved)))
+
+    def to_place(self, x: Any) -> Any:
+        """What undoes ``to_front``."""
+        if not self.before or not self.width:
+            return x
+        before = range(1 + self.width, 1 + self.width + self.before)
+        after = range(1 + self.width + self.before, len(spec_of(x).shape))
+        return x.transpose((0, *before, *range(1, 1 + self.width), *after))
+
+
+def examples(n: int, width: int, x: Any) -> Any:
+    """The numbers of the examples, with as many axes behind as an index has."""
+    return backend_of((sample(x),)).asarray(np.arange(n).reshape((n,) + (1,) * width))
+
+
+def gather_batched(prim: Any, n: int, mapped: Sequence[bool], values: Sequence[Any], params: dict[str, Any]) -> Any:
+    x, *arrays = values
+    of_x, *of_arrays = mapped
+    key = params["key"]
+    layout = Layout(key, arrays, of_arrays, len(spec_of(x).shape) - of_x)
+    if not any(of_arrays):
+        found = prim(x, *arrays, key=behind(key))
+        return found if layout.together else front(found, layout.width)
+    if not of_x:
+        return front(prim(x, *aligned(arrays, of_arrays, layout.width), key=key), layout.before)
+    numbers = [examples(n, layout.width, x), *aligned(arrays, of_arrays, layout.width)]
+    return layout.to_place(prim(x, *numbers, key=(ARRAY, *key)))
+
+
+def scatter_at_batched(prim: Any, n: int, mapped: Sequence[bool], values: Sequence[Any], params: dict[str, Any]) -> Any:
+    arrays, of_arrays = values[1:], mapped[1:]
+    (g,) = filled(values[:1], mapped[:1], n)
+    key, spec = params["key"], params["spec"]
+    whole = make_spec((n, *spec.shape), spec.dtype)
+    layout = Layout(key, arrays, of_arrays, spec.ndim)
+    if not any(of_arrays):
+        return prim(behind_arrays(g, layout), *arrays, key=behind(key), spec=whole)
+    numbers = [examples(n, layout.width, g), *aligned(arrays, of_arrays, layout.width)]
+    return prim(layout.to_front(g), *numbers, key=(ARRAY, *key), spec=whole)
+
+
+def behind_arrays(g: Any, layout: Layout) -> Any:
+    """``g`` with the axis of the batch where an index that is the same for all examples has it."""
+    if layout.together or not layout.width:
+        return g
+    return g.transpose((*range(1, 1 + layout.width), 0, *range(1 + layout.width, len(spec_of(g).shape))))
+
+
+def scatter_batched(prim: Any, n: int, mapped: Sequence[bool], values: Sequence[Any], params: dict[str, Any]) -> Any:
+    spec: Spec = params["spec"]
+    whole, flat = (make_spec(shape, spec.dtype) for shape in ((n, *spec.shape), (n, spec.size)))
+    terms: list[Any] = []
+    indices: list[Any] = []
+    total = None
+    for g, index in zip(filled(values, mapped, n), params["indices"], strict=True):
+        if type(index) is Region:
+            where = places(spec.shape, index.steps, g)
+            index = Arrays((slice(None), ARRAY), (where,))
+            term = prim(g, indices=(index,), spec=flat).reshape(whole.shape)
+            total = term if total is None else total + term
+        elif type(index) is Arrays:
+            layout = Layout(index.key, index.arrays, [False] * len(index.arrays), spec.ndim)
+            terms.append(behind_arrays(g, layout))
+            indices.append(Arrays(behind(index.key), index.arrays))
+        else:
+            terms.append(g)
+            indices.append(behind(index))
+    if terms:
+        term = prim(*terms, indices=tuple(indices), spec=whole)
+        total = term if total is None else total + term
+    return total
+
+
+def places(shape: tuple[int, ...], steps: Sequence[Step], x: Any) -> Any:
+    """Which entries of a flat array of that shape the steps of views lead to; on the backend of ``x``."""
+    xp = backend_of((sample(x),)).functions
+    return look(xp.arange(math.prod(shape)).reshape(shape), steps)
+
+
 # -- reading and adding -------------------------------------------------------------------------------
 def _part(xp: Any, x: Any, *, key: Any) -> Any:
     return (x if hasattr(x, "shape") else xp.asarray(x))[key]
 
 
 #: ``x[key]`` for a key of integers, slices, ``None`` and ``...``: a view.
-part: View = view("part", _part, lambda g, ans, x, *, key: Indexed(g, x, key, spec_of(g).size))
+part: View = view(
+    "part",
+    _part,
+    lambda g, ans, x, *, key: Indexed(g, x, key, spec_of(g).size),
+    batch=lambda prim, n, mapped, values, params: prim(values[0], key=behind(params["key"])),
+)
 #: ``x[key]`` with ``arrays`` (and booleans) in the key: a copy.
 gather: Primitive = variadic(
     "gather",
@@ -130,6 +259,7 @@ gather: Primitive = variadic(
     lambda k, g, ans, x, *arrays, key: Indexed(g, spec_of(x), Arrays(key, arrays), spec_of(g).size),
     linear=True,
     jvp=lambda tangents, ans, x, *arrays, key: gather(tangents[0], *arrays, key=key),
+    batch=gather_batched,
 )
 
 
@@ -139,12 +269,28 @@ def _read(xp: Any, x: Any, *, steps: tuple[Step, ...]) -> Any:
 
 
 #: The view of ``x`` to which ``steps`` lead, as an array of its own.
-read = operation("read", _read, lambda g, ans, x, *, steps: Indexed(g, x, Region(steps), spec_of(g).size), linear=True)
+read = operation(
+    "read",
+    _read,
+    lambda g, ans, x, *, steps: Indexed(g, x, Region(steps), spec_of(g).size),
+    linear=True,
+    batch=lambda prim, n, mapped, values, params: values[0].reshape((n, -1))[
+        :, places(spec_of(values[0]).shape[1:], params["steps"], values[0])
+    ],
+)
 Stale.read = read
 
 
 def _scatter(spec: Spec, indices: list[Any], gs: list[Any], base: Any) -> Any:
     """The terms added up: into ``base``, which the caller owns, or into zeros."""
+    if any(type(a) is Box for i in indices if type(i) is Arrays for a in i.arrays):  # other ones for each example
+        for g, index in zip(gs, indices, strict=True):
+            if type(index) is Arrays:
+                term = scatter_at(g, *index.arrays, key=index.key, spec=spec)
+            else:
+                term = scatter_add(g, indices=(index,), spec=spec)
+            base = term if base is None else base + term
+        return base
     if base is None or type(base) is Box or any(type(g) is Box for g in gs):
         total = scatter_add(*gs, indices=tuple(indices), spec=spec)
         return total if base is None else base + total
@@ -200,4 +346,17 @@ def _scatter_add_vjp(k: int, g: Any, ans: Any, *, indices: Any, spec: Spec) -> A
 
 
 #: Zeros of shape and dtype ``spec``, with ``gs[k]`` added at ``indices[k]``.
-scatter_add = variadic("scatter_add", _scatter_add, _scatter_add_vjp, linear=True)
+scatter_add = variadic("scatter_add", _scatter_add, _scatter_add_vjp, linear=True, batch=scatter_batched)
+
+
+def _scatter_at_vjp(k: int, g: Any, ans: Any, h: Any, *arrays: Any, key: Any, spec: Spec) -> Any:
+    return gather(g, *arrays, key=key)
+
+
+#: The same for one term, at an index whose arrays are arguments: vmap has other ones for each example.
+scatter_at = Primitive(
+    "scatter_at", lambda xp, g, *arrays, key, spec: _scatter_add(xp, g, indices=(Arrays(key, arrays),), spec=spec)
+)
+scatter_at.define_variadic_vjp(_scatter_at_vjp, linear=True)
+scatter_at.jvp = lambda tangents, ans, g, *arrays, key, spec: scatter_at(tangents[0], *arrays, key=key, spec=spec)
+scatter_at.batch = scatter_at_batched

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive
+from .batching import chosen_along, counted, data_dependent, into_shape, over_axis
 from .declare import constant, operation, shape, sum_to
 from .elementwise import conjugate, equal, where
 
@@ -42,6 +43,7 @@ spread: Primitive = operation(
     _spread,
     lambda g, ans, y, *, shape, axis: sum_to(g, shape=y.shape) if axis is None else sum_(g, axis=axis, keepdims=False),
     linear=True,
+    batch=into_shape,
 )
 
 sum_: Primitive = operation(
@@ -50,6 +52,7 @@ sum_: Primitive = operation(
     lambda xp, x, *, axis, keepdims: xp.add.reduce(x, axis, None, None, keepdims),
     lambda g, ans, x, *, axis, keepdims: spread(g, shape=x.shape, axis=None if keepdims else axis),
     linear=True,
+    batch=over_axis,
 )
 
 mean: Primitive = operation(
@@ -59,6 +62,7 @@ mean: Primitive = operation(
         g * _inverse(count_of(x.shape, axis)), shape=x.shape, axis=None if keepdims else axis
     ),
     linear=True,
+    batch=over_axis,
 )
 
 
@@ -93,10 +97,16 @@ def _std_vjp(g: Any, ans: Any, x: Any, *, axis: Axes, ddof: float, keepdims: boo
 
 
 var = operation(
-    "var", lambda xp, x, *, axis, ddof, keepdims: xp.var(x, axis=axis, ddof=ddof, keepdims=keepdims), _var_vjp
+    "var",
+    lambda xp, x, *, axis, ddof, keepdims: xp.var(x, axis=axis, ddof=ddof, keepdims=keepdims),
+    _var_vjp,
+    batch=over_axis,
 )
 std = operation(
-    "std", lambda xp, x, *, axis, ddof, keepdims: xp.std(x, axis=axis, ddof=ddof, keepdims=keepdims), _std_vjp
+    "std",
+    lambda xp, x, *, axis, ddof, keepdims: xp.std(x, axis=axis, ddof=ddof, keepdims=keepdims),
+    _std_vjp,
+    batch=over_axis,
 )
 
 
@@ -106,7 +116,7 @@ def _count(xp: Any, chosen: Any, *, shape: tuple[int, ...], axis: Axes, keepdims
 
 
 #: How many entries of ``chosen``, broadcast to ``shape``, are true: as floating-point numbers.
-count = constant("count", _count)
+count = constant("count", _count, batch=counted)
 
 
 def _extremum_vjp(g: Any, ans: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:
@@ -120,7 +130,10 @@ def _extremum_vjp(g: Any, ans: Any, x: Any, *, axis: Axes, keepdims: bool) -> An
 
 def _extremum(name: str) -> Any:
     return operation(
-        name, lambda xp, x, *, axis, keepdims: getattr(xp, name)(x, axis=axis, keepdims=keepdims), _extremum_vjp
+        name,
+        lambda xp, x, *, axis, keepdims: getattr(xp, name)(x, axis=axis, keepdims=keepdims),
+        _extremum_vjp,
+        batch=over_axis,
     )
 
 
@@ -129,9 +142,13 @@ min_ = _extremum("min")
 nanmax = _extremum("nanmax")
 nanmin = _extremum("nanmin")
 
-argmax, argmin, nanargmax, nanargmin = map(constant, ("argmax", "argmin", "nanargmax", "nanargmin"))
-any_, all_, count_nonzero = map(constant, ("any", "all", "count_nonzero"))
-nonzero, argwhere, flatnonzero = map(constant, ("nonzero", "argwhere", "flatnonzero"))
+argmax, argmin, nanargmax, nanargmin = (
+    constant(name, batch=chosen_along) for name in ("argmax", "argmin", "nanargmax", "nanargmin")
+)
+any_, all_, count_nonzero = (constant(name, batch=over_axis) for name in ("any", "all", "count_nonzero"))
+nonzero, argwhere, flatnonzero = (
+    constant(name, batch=data_dependent) for name in ("nonzero", "argwhere", "flatnonzero")
+)
 
 
 # -- cumulations: along one axis, from its end if `reverse` ---------------------------------------------
@@ -148,6 +165,7 @@ cumsum: Primitive = operation(
     _cumulation("cumsum"),
     lambda g, ans, x, *, axis, reverse: cumsum(g, axis=axis, reverse=not reverse),
     linear=True,
+    batch=over_axis,
 )
 
 
@@ -173,6 +191,7 @@ shift: Primitive = operation(
     lambda g, ans, x, *, axis, back, fill: shift(g, axis=axis, back=not back, fill=0.0),
     linear=True,  # but for what is moved in
     jvp=lambda tangents, ans, x, *, axis, back, fill: shift(tangents[0], axis=axis, back=back, fill=0.0),
+    batch=over_axis,
 )
 
 
@@ -198,6 +217,7 @@ recurrence: Primitive = operation(
         _undo_recurrence(g, a, axis, reverse) * shift(ans, axis=axis, back=reverse, fill=0.0)
     ),
     lambda g, ans, a, b, *, axis, reverse: _undo_recurrence(g, a, axis, reverse),
+    batch=over_axis,
 )
 
 
@@ -212,7 +232,7 @@ def _cumprod_vjp(g: Any, ans: Any, x: Any, *, axis: int, reverse: bool) -> Any:
     return after * shift(ans, axis=axis, back=reverse, fill=1.0)
 
 
-cumprod = operation("cumprod", _cumulation("cumprod"), _cumprod_vjp)
+cumprod = operation("cumprod", _cumulation("cumprod"), _cumprod_vjp, batch=over_axis)
 
 
 def _prod_vjp(g: Any, ans: Any, x: Any, *, axis: int) -> Any:
@@ -222,4 +242,4 @@ def _prod_vjp(g: Any, ans: Any, x: Any, *, axis: int) -> Any:
     return keep(g, shape(x), (axis,), False) * (before * after)
 
 
-prod = operation("prod", lambda xp, x, *, axis: xp.prod(x, axis=axis), _prod_vjp)
+prod = operation("prod", lambda xp, x, *, axis: xp.prod(x, axis=axis), _prod_vjp, batch=over_axis)

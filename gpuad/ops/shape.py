@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.batch import Batch
 from ..core.primitive import Primitive
+from .batching import joined, leading, on_diagonal, over_axes, padded, reshaped, transposed
 from .declare import fit, operation, variadic, view
 from .index import getitem
 
@@ -18,6 +20,7 @@ reshape: Primitive = view(
     lambda xp, x, *, shape, order: _array(xp, x).reshape(shape, order=order),
     lambda g, ans, x, *, shape, order: reshape(g, shape=x.shape, order=order),
     rearranges=True,
+    batch=reshaped,
 )
 
 
@@ -31,6 +34,7 @@ transpose: Primitive = view(
     lambda xp, x, *, axes: _array(xp, x).transpose(axes),
     lambda g, ans, x, *, axes: transpose(g, axes=_inverse(axes)),
     rearranges=True,
+    batch=transposed,
 )
 
 #: ``axes`` are numbered from the front, as in all that follows.
@@ -39,6 +43,7 @@ flip: Primitive = view(
     lambda xp, x, *, axes: xp.flip(x, axes),
     lambda g, ans, x, *, axes: flip(g, axes=axes),
     rearranges=True,
+    batch=over_axes,
 )
 
 roll: Primitive = operation(
@@ -46,6 +51,7 @@ roll: Primitive = operation(
     lambda xp, x, *, shifts, axes: xp.roll(x, shifts, axes),
     lambda g, ans, x, *, shifts, axes: roll(g, shifts=tuple(-s for s in shifts), axes=axes),
     linear=True,
+    batch=over_axes,
 )
 
 
@@ -62,6 +68,7 @@ concatenate: Primitive = variadic(
     lambda k, g, ans, *, axis, starts: getitem(g, _along(axis, slice(starts[k], starts[k + 1]))),
     linear=True,
     finish=fit,
+    batch=joined,
 )
 
 stack: Primitive = variadic(
@@ -70,7 +77,9 @@ stack: Primitive = variadic(
     lambda k, g, ans, *, axis: getitem(g, _along(axis, k)),
     linear=True,
     finish=fit,
+    batch=joined,
 )
+Batch.stack = stack
 
 #: ``widths`` are a pair for every axis; around ``x`` comes a constant.
 pad: Primitive = operation(
@@ -80,6 +89,7 @@ pad: Primitive = operation(
         g, tuple(slice(before, before + n) for (before, _), n in zip(widths, x.shape, strict=True))
     ),
     jvp=lambda tangents, ans, x, *, widths, constant_values: pad(tangents[0], widths=widths, constant_values=0.0),
+    batch=padded,
 )
 
 
@@ -99,17 +109,27 @@ from_diagonal: Primitive = operation(
     _from_diagonal,
     lambda g, ans, x, *, shape, offset, axis1, axis2: diagonal(g, offset=offset, axis1=axis1, axis2=axis2),
     linear=True,
+    batch=on_diagonal,
 )
 diagonal: Primitive = view(
     "diagonal",
     lambda xp, x, *, offset, axis1, axis2: x.diagonal(offset, axis1, axis2),
     lambda g, ans, x, *, offset, axis1, axis2: from_diagonal(g, shape=x.shape, offset=offset, axis1=axis1, axis2=axis2),
     writable=False,
+    batch=on_diagonal,
 )
 
 triu: Primitive = operation(
-    "triu", lambda xp, x, *, k: xp.triu(x, k), lambda g, ans, x, *, k: triu(g, k=k), linear=True
+    "triu",
+    lambda xp, x, *, k: xp.triu(x, k),
+    lambda g, ans, x, *, k: triu(g, k=k),
+    linear=True,
+    batch=leading,
 )
 tril: Primitive = operation(
-    "tril", lambda xp, x, *, k: xp.tril(x, k), lambda g, ans, x, *, k: tril(g, k=k), linear=True
+    "tril",
+    lambda xp, x, *, k: xp.tril(x, k),
+    lambda g, ans, x, *, k: tril(g, k=k),
+    linear=True,
+    batch=leading,
 )

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.primitive import Primitive
+from .batching import chosen_along, over_axis, searched
 from .declare import constant, operation
 
-argsort = constant("argsort")
-argpartition = constant("argpartition", lambda xp, x, *, kth, axis: xp.argpartition(x, kth=kth, axis=axis))
-searchsorted = constant("searchsorted")
-digitize = constant("digitize")
+argsort = constant("argsort", batch=chosen_along)
+argpartition = constant(
+    "argpartition", lambda xp, x, *, kth, axis: xp.argpartition(x, kth=kth, axis=axis), batch=chosen_along
+)
+searchsorted = constant("searchsorted", batch=searched(1))
+digitize = constant("digitize", batch=searched(0))
 
 
 def _place(xp: Any, order: Any, axis: int) -> Any:
@@ -36,6 +39,7 @@ reorder: Primitive = operation(
     lambda g, ans, x, order, *, axis: restore(g, order, axis=axis),
     None,
     linear=True,
+    batch=over_axis,
 )
 
 #: What undoes ``reorder``.
@@ -45,4 +49,5 @@ restore: Primitive = operation(
     lambda g, ans, x, order, *, axis: reorder(g, order, axis=axis),
     None,
     linear=True,
+    batch=over_axis,
 )

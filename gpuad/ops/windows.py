@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import backend_of
-from ..core.box import innermost, make_spec, spec_of
+from ..core.box import make_spec, sample, spec_of
 from ..core.memory import View
 from ..core.primitive import Primitive
 from .declare import operation, view
@@ -78,7 +78,7 @@ def _as_strided(xp: Any, x: Any, *, shape: Shape, steps: Shape) -> Any:
 
 
 def _as_strided_vjp(g: Any, ans: Any, x: Any, *, shape: Shape, steps: Shape) -> Any:
-    places = backend_of((innermost(g),)).asarray(_places(shape, steps))
+    places = backend_of((sample(g),)).asarray(_places(shape, steps))
     flat = make_spec((x.size,), spec_of(g).dtype)
     total = scatter_add(reshape(g, shape=(-1,), order="C"), indices=(Arrays((ARRAY,), (places,)),), spec=flat)
     return reshape(total, shape=x.shape, order="C")

@@ -8,13 +8,30 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import backend_of
+from ..core.batch import filled
 from ..core.box import Box, Spec, spec_of, twin
 from ..core.cotangent import Indexed
 from ..core.filled import zeros_like
 from ..core.memory import Step, change
 from ..core.untraced import written
 from .declare import fit, variadic
-from .index import Arrays, Region, add_into, gather, part, read, scatter_add
+from .index import (
+    ARRAY,
+    Arrays,
+    Layout,
+    Region,
+    add_into,
+    behind,
+    behind_arrays,
+    examples,
+    gather,
+    gather_batched,
+    part,
+    places,
+    read,
+    scatter_add,
+)
 from .shape import reshape
 
 
@@ -50,6 +67,37 @@ class Place:
     def __call__(self, g: Any, owned: bool) -> Any:
         """The rule of what had been there before: its cotangent is that of the whole, without the place."""
         return self.put_into(_mine(g, owned), 0.0)
+
+    def batched(self, x: Any, v: Any, of_v: bool, arrays: Sequence[Any], mapped: Sequence[bool]) -> tuple[Place, Any]:
+        """This place in an example as one in the batch ``x``, and what to write there.
+
+        ``arrays`` are those of the index; ``mapped`` says which of them differ from example to example, and ``of_v``
+        whether ``v`` does.
+        """
+        n, *shape = spec_of(x).shape
+        key = self.key if type(self.key) is tuple else (self.key,)
+        if self.steps or any(mapped):  # by numbers of the entries
+            where = places(tuple(shape), self.steps, x)
+            if any(mapped):
+                where = gather_batched(gather, n, [False, *mapped], [where, *arrays], {"key": key})
+                rank = len(spec_of(where).shape) - 1
+                index, filling = (ARRAY, ARRAY), (examples(n, rank, x), where)
+            else:
+                where = gather(where, *arrays, key=key) if arrays else where[key]
+                rank = len(spec_of(where).shape)
+                index, filling = (slice(None), ARRAY), (backend_of((where,)).asarray(where),)
+            return type(self)(((reshape, {"shape": (n, -1), "order": "C"}),), index, filling), _region(v, of_v, rank)
+        if not arrays:
+            rank = np.broadcast_to(np.empty((), bool), shape)[key].ndim
+            return type(self)((), behind(key), ()), _region(v, of_v, rank)
+        layout = Layout(key, arrays, mapped, len(shape))
+        v = _region(v, of_v, layout.rank)
+        if of_v:
+            v = behind_arrays(v, layout)
+        elif not layout.together and len(spec_of(v).shape) > layout.rank - layout.width:
+            v = v[(None,) * (layout.rank - len(spec_of(v).shape))]
+            v = v[(slice(None),) * layout.width + (None,)]
+        return type(self)((), behind(key), tuple(arrays)), v
 
     @staticmethod
     def take(g: Any, ans: Any, packed: tuple[Place, Spec]) -> Any:
@@ -89,6 +137,16 @@ class Sum(Place):
 
     def __call__(self, g: Any, owned: bool) -> Any:
         return _mine(g, owned)
+
+
+def _region(v: Any, of_v: bool, rank: int) -> Any:
+    """What is written into a part of each example, with ``rank`` axes there."""
+    if not of_v:
+        return v
+    shape = spec_of(v).shape[1:]
+    if len(shape) < rank:
+        return v[(slice(None),) + (None,) * (rank - len(shape))]
+    return v if len(shape) == rank else v.reshape((len(v), *shape[len(shape) - rank :]))
 
 
 def _mine(g: Any, owned: bool) -> Any:
@@ -135,6 +193,13 @@ def _write_jvp(tangents: Sequence[Any], ans: Any, x: Any, v: Any, *arrays: Any, 
     return write(dx, dv, *arrays, steps=steps, key=key)
 
 
+def _write_batched(prim: Any, n: int, mapped: Sequence[bool], values: Sequence[Any], params: dict[str, Any]) -> Any:
+    x, v, *arrays = values
+    (x,) = filled([x], mapped[:1], n)
+    place, v = Place(params["steps"], params["key"], tuple(arrays)).batched(x, v, mapped[1], arrays, mapped[2:])
+    return prim(x, v, *place.arrays, steps=place.steps, key=place.key)
+
+
 #: ``x`` with ``v`` at the place that ``steps``, ``key`` and ``arrays`` name; no entry may be named twice, unless
 #: with the same value and all but one of them constant.
-write = variadic("write", _write, _write_vjp, linear=True, jvp=_write_jvp)
+write = variadic("write", _write, _write_vjp, linear=True, jvp=_write_jvp, batch=_write_batched)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..array_api import explain
 from ..backend import backend_of, owner_of_type, recycle
-from ..core.box import Box, Spec, innermost, make_spec, spec_of
+from ..core.box import Box, Spec, make_spec, sample, spec_of
 from ..core.cotangent import add
 from ..core.filled import ones_like, zeros_like
 from ..core.foreign import Foreign
@@ -161,7 +161,7 @@ def input_spec(leaf: Any) -> Spec | None:
     if type(leaf) is np.ndarray:
         spec = make_spec(leaf.shape, leaf.dtype)
         return spec if spec.differentiable else None
-    foreign = type(innermost(leaf)) is Foreign
+    foreign = type(sample(leaf)) is Foreign
     if not (foreign or type(leaf) is Box or owner_of_type(type(leaf)) is not None or isinstance(leaf, _NUMBERS)):
         return None
     spec = spec_of(leaf)
@@ -235,7 +235,7 @@ def matching(name: str, given: Any, what: str, value: Any, whose: str) -> list[A
     for path, want in wants.items():
         c = has[path]
         spec, got = spec_of(want), spec_of(c)
-        backend_of((innermost(want), innermost(c)), f"{name}, of {whose}{path} (0) and {what}{path} (1)")
+        backend_of((sample(want), sample(c)), f"{name}, of {whose}{path} (0) and {what}{path} (1)")
         if spec.shape != got.shape:
             raise ValueError(f"{name}: {what}{path} has shape {got.shape}, but {whose}{path} has {spec.shape}")
         if got.dtype != spec.dtype and not np.can_cast(got.dtype, spec.dtype, "same_kind"):

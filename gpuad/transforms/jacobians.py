@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..backend import backend_of
-from ..core.box import innermost, spec_of
+from ..core.box import sample, spec_of
 from ..core.filled import zeros_like
 from ..core.pytree import is_leaf, leaves, tree_map
 from ..errors import NotDifferentiableError
@@ -73,7 +73,7 @@ def _of_chosen(
 def _basis(y: Any) -> Any:
     """The unit vectors of the space that ``y`` is from."""
     spec = spec_of(y)
-    xp = backend_of((innermost(y),)).xp
+    xp = backend_of((sample(y),)).xp
     for i in range(spec.size):
         e = xp.zeros(spec.size, spec.dtype)
         e[i] = 1
@@ -89,7 +89,7 @@ def _stacked(rows: list[Any], x: Any, shape: tuple[int, ...]) -> Any:
         i = next(inputs)
         whole = (*shape, *spec_of(leaf).shape)
         if not columns:
-            return backend_of((innermost(leaf),)).xp.zeros(whole, spec_of(leaf).dtype)
+            return backend_of((sample(leaf),)).xp.zeros(whole, spec_of(leaf).dtype)
         return reshape(stack([c[i] for c in columns]), whole)
 
     return tree_map(put, x)

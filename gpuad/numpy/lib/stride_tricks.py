@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from ...core.box import innermost, spec_of
+from ...core.box import sample, spec_of
 from ...errors import UnsupportedError
 from ...ops import windows as w
 from ..creation import as_array, as_shape
@@ -45,7 +45,7 @@ def as_strided(x: Any, shape: Any = None, strides: Any = None, subok: bool = Fal
     The array must lie in memory row by row, and none may be read from outside of it. The result can't be written into.
     """
     x = as_array(x)
-    spec, lies = spec_of(x), innermost(x).strides
+    spec, lies = spec_of(x), sample(x).strides
     if spec.size and any(
         n > 1 and step != spec.dtype.itemsize * math.prod(spec.shape[i + 1 :])
         for i, (n, step) in enumerate(zip(spec.shape, lies, strict=True))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...backend import backend_of
-from ...core.box import innermost, spec_of
+from ...core.box import innermost, sample, spec_of
 from ...errors import UnsupportedError
 from ...ops.weighted_sum import weighted_sum
 
@@ -118,7 +118,7 @@ def steps(f: Rhs, t0: float, y0: Any, t_end: float, tableau: Tableau, control: C
     """Solve y' = f(t, y) from ``t0`` to ``t_end``, step by step, each with the length proposed for the next."""
     if not spec_of(y0).size or t_end == t0:
         return
-    xp = backend_of((innermost(y0),)).functions
+    xp = backend_of((sample(y0),)).functions
     direction = math.copysign(1.0, t_end - t0)
     t, y, slope, count = t0, y0, f(t0, y0), 0
     h_abs = control.first_step or _first_step(f, t0, y0, t_end, slope, tableau, control)

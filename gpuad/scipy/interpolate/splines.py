@@ -10,7 +10,7 @@ import scipy.interpolate as theirs
 from numpy.lib.array_utils import normalize_axis_index
 
 from ...backend import backend_of
-from ...core.box import innermost, make_spec
+from ...core.box import innermost, make_spec, sample
 from ...errors import UnsupportedError
 from ...numpy.creation import home
 from ...numpy.frontend import functions, numpy_function
@@ -215,7 +215,7 @@ def _conditions(bc_type: Any, y: Any) -> list[list[tuple[int, Any]]]:
 def _collocation(x: Any, t: Any, k: int, ends: list[list[int]]) -> Any:
     """The diagonals of the matrix that takes coefficients to values and to the derivatives at the ends."""
     size = t.shape[0] - k - 1
-    xp = backend_of((innermost(x),)).functions
+    xp = backend_of((sample(x),)).functions
     parts = [
         *((i, x[:1], order) for i, order in enumerate(ends[0])),
         (len(ends[0]), x, 0),

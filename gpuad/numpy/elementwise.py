@@ -26,7 +26,8 @@ _SAME = (
     "nextafter ldexp exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan arcsin arccos arctan "
     "arctan2 sinh cosh tanh arcsinh arccosh arctanh deg2rad rad2deg maximum minimum fmax fmin conjugate absolute "
     "fabs equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not "
-    "isfinite isinf isnan signbit floor ceil trunc rint floor_divide heaviside"
+    "isfinite isinf isnan signbit floor ceil trunc rint floor_divide heaviside bitwise_and bitwise_or bitwise_xor invert "
+    "left_shift right_shift"
 ).split()
 _OTHER: dict[str, Callable[..., Any]] = {
     "power": e.power,

@@ -50,6 +50,17 @@ _sign = _constant("sign")
 stop_gradient = constant("stop_gradient", lambda xp, x: x, batch=elementwise)
 
 
+def _of_whole_numbers(name: str) -> Primitive:
+    """What whole numbers and truth values alone have, which are traced under vmap only."""
+    prim = Primitive(name)
+    prim.piecewise_constant, prim.batch = True, elementwise
+    return prim
+
+
+bitwise_and, bitwise_or, bitwise_xor = map(_of_whole_numbers, ("bitwise_and", "bitwise_or", "bitwise_xor"))
+invert, left_shift, right_shift = map(_of_whole_numbers, ("invert", "left_shift", "right_shift"))
+
+
 # -- choosing -------------------------------------------------------------------------------------
 def _where() -> Primitive:
     prim = Primitive("where", lambda xp, c, x, y: xp.where(c, x, y))

@@ -28,7 +28,9 @@ from .transforms.gradients import value_and_grad as value_and_grad
 from .transforms.gradients import vjp as vjp
 from .transforms.jacobians import hessian as hessian
 from .transforms.jacobians import hvp as hvp
+from .transforms.jacobians import jacfwd as jacfwd
 from .transforms.jacobians import jacobian as jacobian
+from .transforms.jacobians import jacrev as jacrev
 from .transforms.vmap import vmap as vmap
 from .values import stop_gradient as stop_gradient
 from .values import to_backend as to_backend
@@ -37,11 +39,12 @@ from .values import to_numpy as to_numpy
 __version__ = "0.1.0"
 
 
-# What few programs need is imported when it is asked for: modules, and autograd's names from theirs.
+# What few programs need is imported when it is asked for: modules, and names from theirs, autograd's among them.
 _MODULES = frozenset("builtins core differential_operators extend misc scipy tracer util wrap_util".split())
-_FROM_AUTOGRAD = {
+_LATER = {
+    "checkpointing": "checkpoint checkpoint_sequence",
     "builtins": "dict isinstance list tuple type",
-    "differential_operators": "checkpoint deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "
+    "differential_operators": "deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "
     "holomorphic_grad make_ggnvp make_hvp make_jvp make_vjp multigrad_dict tensor_jacobian_product "
     "vector_jacobian_product",
 }
@@ -52,7 +55,7 @@ def __getattr__(name: str) -> _Any:
 
     if name in _MODULES:
         return importlib.import_module(f"{__name__}.{name}")
-    for module, names in _FROM_AUTOGRAD.items():
+    for module, names in _LATER.items():
         if name in names.split():
             return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,5 @@
 """autograd's ``differential_operators``."""
 
-from .autograd_names.operators import checkpoint as checkpoint
 from .autograd_names.operators import deriv as deriv
 from .autograd_names.operators import grad_and_aux as grad_and_aux
 from .autograd_names.operators import grad_named as grad_named
@@ -15,6 +14,7 @@ from .autograd_names.operators import make_vjp as make_vjp
 from .autograd_names.operators import multigrad_dict as multigrad_dict
 from .autograd_names.operators import tensor_jacobian_product as tensor_jacobian_product
 from .autograd_names.operators import vector_jacobian_product as vector_jacobian_product
+from .checkpointing import checkpoint as checkpoint
 from .transforms.gradients import elementwise_grad as elementwise_grad
 from .transforms.gradients import grad as grad
 from .transforms.gradients import value_and_grad as value_and_grad

@@ -488,7 +488,7 @@ def test_a_checkpointed_function_is_computed_again_on_the_way_back():
     want = gpuad.grad(loss(f), (0, 1))(X, 2.0)
     calls.clear()
     got = gpuad.grad(loss(gpuad.checkpoint(f)), (0, 1))(X, 2.0)
-    assert calls == [False, True]
+    assert calls == [True, True]
     for a, b in zip(got, want, strict=True):
         np.testing.assert_allclose(a, b)
     check_grads(gpuad.checkpoint(lambda x: np.sin(x) * x), modes=["rev"])(X)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..core.box import Box
@@ -13,7 +13,6 @@ from ..transforms.forward import jvp
 from ..transforms.gradients import grad, vjp
 from ..transforms.jacobians import hvp, jacobian
 from ..wrap_util import unary_to_nary
-from .rules import defvjp_argnums, primitive
 from .vspaces import vspace
 
 
@@ -140,14 +139,3 @@ def make_ggnvp(f: Callable[..., Any], g: Callable[[Any], Any] | None = None, f_a
         return lambda v: f_vjp(g_hvp(jvp_of(f, x)(v)[1]))
 
     return product_at(f, f_argnum)  # type: ignore[no-any-return]
-
-
-def checkpoint(fun: Callable[..., Any]) -> Callable[..., Any]:
-    """``fun``, whose intermediate values aren't kept for the way back, but computed a second time then."""
-
-    def vjp_maker(argnums: Sequence[int], ans: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-        return lambda g: make_vjp(fun, tuple(argnums))(*args, **kwargs)[0](g)
-
-    wrapped = primitive(fun)
-    defvjp_argnums(wrapped, vjp_maker)
-    return wrapped

@@ -441,6 +441,20 @@ def test_a_loop_of_writes_costs_what_it_touches():
     assert sum(sizes) < 40 * n
 
 
+def test_a_view_of_a_view_of_a_view_and_so_on():
+    def f(x):
+        whole = rest = x * 1.0
+        while len(rest) > 1:
+            rest[1] += rest[0] * 0.5
+            rest = rest[1:] if len(rest) % 2 else rest[::-1][1:][::-1][:-1][::1]
+        return (whole * whole).sum()
+
+    x = np.cos(np.arange(1500.0))
+    t = np.sin(np.arange(1500.0))
+    want = (f(x + 1e-6 * t) - f(x - 1e-6 * t)) / 2e-6
+    np.testing.assert_allclose(grad(f)(x) @ t, want, rtol=1e-6)
+
+
 def test_nested_transformations():
     def f(x):
         y = x * 1.0

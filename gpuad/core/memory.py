@@ -124,11 +124,26 @@ def _link(y: Any, x: Box, prim: View, params: dict[str, Any]) -> None:
     if not prim.writable or type(memory) is Derived:
         derive(y, x, prim, params)
         return
-    if isinstance(memory, Window):
-        y.memory = Window(memory.base, (*memory.steps, (prim, params)))
-    else:
-        y.memory = Window(x, ((prim, params),))
+    y.memory = window(x, prim, params)
     base_of(owner_of(x)).enter(y)
+
+
+def window(x: Box, prim: View, params: dict[str, Any]) -> Window:
+    """Of ``prim(x)``, which is a view: where it is in the array that owns the memory."""
+    memory = memory_of(x)
+    base, steps = (memory.base, memory.steps) if isinstance(memory, Window) else (x, ())
+    key = params.get("key")
+    if type(key) is slice:  # a slice of a slice is one slice, lest a program that goes on and on take ever longer
+        found = range(x.spec.shape[0])[key]
+        before = steps[-1][1].get("key") if steps else None
+        if type(before) is slice:
+            steps = steps[:-1]
+            start, step = before.start + found.start * before.step, before.step * found.step
+        else:
+            start, step = found.start, found.step
+        stop = start + len(found) * step
+        params = {"key": slice(start, stop if stop >= 0 else None, step)}
+    return Window(base, (*steps, (prim, params)))
 
 
 def derive(y: Box, x: Box, prim: Primitive, params: dict[str, Any]) -> None:
@@ -158,16 +173,15 @@ def _later(prim: View, x: Box, params: dict[str, Any]) -> Any:
 
     ``None`` where a copy is made instead of a view. A single entry is read at once.
     """
-    memory = memory_of(x)
-    base, steps = (memory.base, memory.steps) if isinstance(memory, Window) else (x, ())
-    steps = (*steps, (prim, params))
+    seen = window(x, prim, params)
+    base, steps = seen.base, seen.steps
     raw = look(sample(base), steps)
     if isinstance(raw, np.generic):
         return Stale.read(base, steps=steps)
     if not _shares(raw, base):
         return None
     y = make_box(None, STALE, -1, make_spec(raw.shape, raw.dtype))
-    y.memory = Window(base, steps)
+    y.memory = seen
     return y
 
 

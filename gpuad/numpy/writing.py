@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.box import Box, move, sample, spec_of
 from ..core.level import innermost_level
-from ..core.memory import STALE, Derived, Window, base_of, current, memory_of, owner_of, was_written
+from ..core.memory import STALE, Derived, Window, base_of, current, memory_of, owner_of, was_written, window
 from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
@@ -91,10 +91,7 @@ def _is_there_already(x: Box, key: Any, arrays: Any, v: Box) -> bool:
     memory = memory_of(v)
     if arrays or type(memory) is not Window or memory.base is not owner_of(x):
         return False
-    mine = memory_of(x)
-    steps = mine.steps if isinstance(mine, Window) else ()
-    *before, (prim, params) = memory.steps
-    return prim is part and params["key"] == key and before == list(steps)
+    return memory.steps == window(x, part, {"key": key}).steps
 
 
 def _last_of_each(x: Box, key: Any, arrays: tuple[Any, ...], v: Box) -> Any:

@@ -28,9 +28,7 @@ from .transforms.gradients import value_and_grad as value_and_grad
 from .transforms.gradients import vjp as vjp
 from .transforms.jacobians import hessian as hessian
 from .transforms.jacobians import hvp as hvp
-from .transforms.jacobians import jacfwd as jacfwd
 from .transforms.jacobians import jacobian as jacobian
-from .transforms.jacobians import jacrev as jacrev
 from .transforms.vmap import vmap as vmap
 from .values import stop_gradient as stop_gradient
 from .values import to_backend as to_backend

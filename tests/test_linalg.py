@@ -104,6 +104,71 @@ def test_vectors_of_equal_values_are_refused(k, a):
         grad(g)(a)
 
 
+ENTRIES = {
+    "eigh": lambda a, i, j, f: _product(np.linalg.eigh(a), f)[i, j],
+    "eig": lambda a, i, j, f: _product(np.linalg.eig(a), f)[i, j].real,
+    "scipy's eigh": lambda a, i, j, f: _product(linalg.eigh(a), f)[i, j],
+    "svd": lambda a, i, j, f: _of_svd(np.linalg.svd(a, full_matrices=False), f)[i, j],
+}
+
+
+def _product(found, f):
+    w, v = found
+    return (v * f(w)) @ v.T
+
+
+def _of_svd(found, f):
+    u, s, vh = found
+    return (u * f(s)) @ vh
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("value", [2.0, 0.0])
+def test_a_function_that_is_zero_at_equal_values(name, value):
+    """Of diagonal matrices an entry of it has no cotangent with respect to vectors or values: nothing shows."""
+    a = np.diag([5.0, value, value])
+    with pytest.raises(UnsupportedError, match="are equal"):
+        grad(lambda a: ENTRIES[name](a, 1, 2, lambda w: w - value))(a)
+
+
+def test_a_function_that_is_zero_at_the_singular_value_zero():
+    a = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    j = int(np.argmin(abs(np.linalg.svd(a, full_matrices=False)[0][1:, 1]))) + 1
+    with pytest.raises(UnsupportedError, match="singular value is zero"):
+        grad(lambda a: ENTRIES["svd"](a, j, 1, lambda s: s))(a)
+
+
+def test_vectors_beside_ones_of_values_equal_to_the_last_bit():
+    """Those that weren't read don't matter, however the others are."""
+    a = np.diag([5.0, 2.0, 2.0])
+    for f in (
+        lambda a: (np.linalg.eigh(a)[1][:, 2] ** 2 * W[0, :3]).sum(),
+        lambda a: (np.linalg.eigh(a)[1][:, [2]] ** 4 * W[:3, :1]).sum() * np.linalg.eigvalsh(a)[2],
+        lambda a: (np.linalg.eig(a)[1][:, 0] ** 2 * W[0, :3]).sum(),
+        lambda a: (linalg.eigh(a, subset_by_index=[2, 2])[1] ** 4 * W[:3, :1]).sum(),
+        lambda a: (np.linalg.svd(a)[0][:, :1] * np.linalg.svd(a)[2][:1] * W[:3, :3]).sum(),
+        lambda a: (np.outer(np.linalg.svd(a)[0][:, 0], W[0, :3]) @ np.linalg.svd(a)[2][0] ** 2).sum() ** 2,
+    ):
+        close(grad(f)(a), numeric(f, a))
+
+
+def test_what_is_cut_out_by_a_condition_is_independent():
+    """Numbers that rounding alone tells apart are none of those: zero for both is a function that is flat there."""
+    q = np.linalg.qr(RNG.normal(size=(5, 5)))[0]
+    a = (q * [3.0, 2.0, 0.0, 0.0, 0.0]) @ q.T
+    a = (a + a.T) / 2
+    assert len(set(np.linalg.eigvalsh(a))) == 5
+
+    def inverse(a):
+        w, v = np.linalg.eigh(a)
+        keep = w > 1e-6
+        return ((v * np.where(keep, 1 / np.where(keep, w, 1.0), 0.0)) @ v.T * W[:1, :1]).sum()
+
+    found = grad(inverse)(a)
+    want = grad(lambda a: (np.linalg.pinv(a, 1e-6, hermitian=True) * W[:1, :1]).sum())(a)
+    close(found, want, 1e-10)
+
+
 def test_forward_mode_says_nan_where_vectors_may_turn():
     moved = jvp(lambda a: np.linalg.eigh(a)[1], (turned([1.0, 2.0, 2.0]),), (W[:3, :3],))[1]
     assert np.isfinite(moved[:, 0]).all()

@@ -82,7 +82,19 @@ class Parts(Lazy):
             self.parts[k] = self.parts[k] + g if k in self.parts else g
 
     def dense(self) -> tuple[Any, ...]:
-        return tuple(self.parts.get(k) for k in range(len(self.specs)))
+        found = Results(g.dense() if isinstance(g, Lazy) else g for g in map(self.parts.get, range(len(self.specs))))
+        found.indices = {k: g.indices for k, g in self.parts.items() if type(g) is Indexed and g.base is None}
+        return found
+
+
+class Results(tuple[Any, ...]):
+    """Cotangents of several results: ``None`` for one that nobody used.
+
+    ``indices``: for one of which nothing but parts were read, by which indices. A zero elsewhere isn't one that
+    something was multiplied by.
+    """
+
+    indices: dict[int, list[Any]]
 
 
 class Chosen(Lazy):

@@ -10,7 +10,7 @@ from typing import Any
 from numpy import ndarray
 
 from .box import spec_of
-from .cotangent import LAZY, Chosen, Lazy, add
+from .cotangent import LAZY, Chosen, Lazy, Parts, add
 from .memory import View
 from .primitive import passes
 from .tape import REWRITTEN, UNARY, Tape
@@ -22,7 +22,7 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
     ``seeds`` are the cotangents of outputs, by index. ``last``: the tape won't be swept again, so its
     records go as they are read, and with them the memory of the residuals.
     """
-    unary, rewritten = UNARY, REWRITTEN
+    unary, rewritten, one_result = UNARY, REWRITTEN, Parts.one
     table: list[Any] = [None] * tape.new_index()
     owned = [False] * len(table)  # which cotangents are buffers of our own, that may be added into
     for index, seed in seeds.items():
@@ -40,7 +40,7 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
                 continue
             table[out] = None
             chosen = type(g) is Chosen
-            if type(g) is not ndarray and type(g) in LAZY and not chosen:
+            if type(g) is not ndarray and type(g) in LAZY and not chosen and rule is not one_result:
                 g, owned[out] = g.dense(), True
         elif g is None:
             continue

@@ -11,9 +11,9 @@ from ..core.box import spec_of
 from ..ops import decompositions as d
 from ..ops import determinants
 from ..ops import linalg as systems
-from ..ops.contract import euclidean_norm, matmul
+from ..ops.contract import matmul
 from ..ops.declare import astype
-from ..ops.elementwise import absolute, conjugate, divide, sign, stop_gradient
+from ..ops.elementwise import absolute, divide, sign, stop_gradient
 from ..ops.pseudo_inverse import pinv as pseudo_inverse
 from .contractions import arrays
 from .frontend import functions, numpy_function, plain_backend
@@ -99,18 +99,7 @@ def eig(a: Any) -> Any:
     Vectors have length 1, and their largest entry is real where they are complex: the derivative knows that.
     """
     (a,) = matrices("eig", a, square=True)
-    w, v = d.eig(a)
-    return _EigResult(w, unit_vectors(v))
-
-
-def unit_vectors(v: Any) -> Any:
-    """Columns that LAPACK has normalised, but whose derivative is known up to a factor: normalised again."""
-    v = v / euclidean_norm(v, axis=(len(v.shape) - 2,), keepdims=True)
-    if spec_of(v).dtype.kind != "c" or not v.shape[-1]:
-        return v
-    largest = functions["argmax"](absolute(stop_gradient(v)), axis=-2, keepdims=True)
-    phase = sign(functions["take_along_axis"](v, largest, -2))
-    return v * (conjugate(phase) * stop_gradient(phase))
+    return _EigResult(*d.eig(a))
 
 
 @numpy_function("linalg.eigvals")

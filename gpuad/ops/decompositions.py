@@ -19,7 +19,9 @@ from ..errors import UnsupportedError
 from .contract import matmul
 from .declare import constant, fit, operation, real
 from .elementwise import imag, stop_gradient, where
+from .index import Arrays, Region
 from .linalg import conj, h, solve, t
+from .reduce import sum_
 from .shape import concatenate, from_diagonal, tril, triu
 
 
@@ -76,28 +78,63 @@ def _repeats(xp: Any, w: Any) -> Any:
 repeats = constant("repeats", _repeats)
 
 
-def _undecided(xp: Any, same: Any, *parts: Any) -> Any:
+def _undecided(xp: Any, same: Any, gaps: Any, *parts: Any, read: tuple[bool, ...] | None) -> Any:
     used = parts[0] != 0.0
     for part in parts[1:]:
         used = used | (part != 0.0)
     single = xp.diagonal(used, 0, -2, -1)
     # A vector that is multiplied by its value, which is zero, has no cotangent; but the value has one.
     used = used | xp.swapaxes(used, -1, -2) | single[..., :, None] | single[..., None, :]
-    return same & used & ~xp.eye(same.shape[-1], dtype=bool)
+    # Where the numbers are equal to the last bit, a function that is zero there may be hidden in 0 / 0. One that is
+    # zero for two that rounding tells apart is flat.
+    hidden = gaps == 0.0
+    if read is not None:
+        ours = xp.asarray(list(read))
+        hidden = hidden & (ours[:, None] | ours)
+    return same & (used | hidden) & ~xp.eye(same.shape[-1], dtype=bool)
 
 
-#: The pairs (i, j) of one number about whose vectors or values the entries of ``parts`` say something.
+#: The pairs (i, j) of one number about whose vectors or values the entries of ``parts`` say something. Of the vectors,
+#: those that were ``read`` count (``None``: all).
 undecided = constant("undecided", _undecided)
 
 
-def over_gaps(numerators: Any, gaps: Any, same: Any, used: tuple[Any, ...], name: str, values: str) -> Any:
+def over_gaps(numerators: Any, gaps: Any, same: Any, used: tuple[Any, ...], read: Read, name: str, values: str) -> Any:
     """``numerators / gaps``, zero where the gap is none and the vectors weren't ``used``."""
     return defined(
         where(same, 0.0, numerators) / where(same, 1.0, gaps),
-        undecided(same, *used),
+        undecided(same, gaps, *used, read=read),
         otherwise=f"{name}: two {values} are equal, up to rounding, so that their vectors are any basis of a plane and "
-        f"have no derivative. What has one are functions of the {values} alone, and of the vectors of single ones",
+        f"have no derivative. What has one are functions of the {values} alone, and of vectors of single ones. Take "
+        "these from the result itself, as v[:, :k]",
     )
+
+
+#: Which vectors were read, where one knows it.
+Read = tuple[bool, ...] | None
+
+
+def read_vectors(g: Any, k: int, x: Any, axis: int) -> Read:
+    """Which of the vectors in ``x``, the ``k``-th result, were read; they are numbered along ``axis``."""
+    indices = getattr(g, "indices", {}).get(k)
+    if indices is None:
+        return None
+    seen = np.zeros(x.shape, bool)
+    for index in indices:
+        if type(index) is Region or (type(index) is Arrays and not all(map(_on_host, index.arrays))):
+            return None
+        seen[index.whole() if type(index) is Arrays else index] = True
+    return tuple(map(bool, np.moveaxis(seen, axis, 0).any(axis=tuple(range(1, seen.ndim)))))
+
+
+def _on_host(x: Any) -> bool:
+    return isinstance(x, np.ndarray)
+
+
+def any_read(reads: list[Read], k: int) -> Read:
+    """Which of the first ``k`` vectors were read, from one of several results."""
+    known = [r[:k] for r in reads if r is not None]
+    return tuple(map(any, zip(*known, strict=True))) if len(known) == len(reads) else None
 
 
 def _turns(xp: Any, basis: Any, g: Any) -> Any:
@@ -147,19 +184,20 @@ cholesky: Primitive = operation("cholesky", lambda xp, x: xp.linalg.cholesky(x),
 
 
 # -- eigenvalues --------------------------------------------------------------------------------------
-def eigen_middle(g: Any, ans: Any, name: str) -> Any:
+def eigen_middle(g: Any, ans: Any, name: str, normalised: Any = None) -> Any:
     """The cotangent of ``v⁻¹ dx v``, which has the derivatives of the eigenvalues on its diagonal."""
     gw, gv = g
     w, v = ans
     if gv is None:
         return diagonal_matrix(gw)
-    m = matmul(t(v), gv)
+    m = matmul(t(v), gv if normalised is None else normalised(gv, v))
     off_diagonal = triu(m, k=1) + tril(m, k=-1)
     gaps = w[..., None, :] - w[..., :, None]
+    read = read_vectors(g, 1, v, -1)
     if gw is None:
-        return over_gaps(off_diagonal, gaps, repeats(w), (off_diagonal,), name, "eigenvalues")
+        return over_gaps(off_diagonal, gaps, repeats(w), (off_diagonal,), read, name, "eigenvalues")
     slopes = diagonal_matrix(gw)
-    return over_gaps(off_diagonal, gaps, repeats(w), (off_diagonal, slopes), name, "eigenvalues") + slopes
+    return over_gaps(off_diagonal, gaps, repeats(w), (off_diagonal, slopes), read, name, "eigenvalues") + slopes
 
 
 def eigh_vjp(g: Any, ans: Any, x: Any, *, lower: bool) -> Any:
@@ -186,19 +224,51 @@ eigh: Primitive = operation(
 )
 
 
+def _largest(xp: Any, v: Any) -> Any:
+    if not v.size:
+        return v != v
+    return xp.arange(v.shape[-2])[:, None] == xp.argmax(xp.abs(v), axis=-2)[..., None, :]
+
+
+#: Of each column, the entry that is largest.
+largest = constant("largest", _largest)
+
+
+def _of_units(g: Any, v: Any) -> Any:
+    """The cotangent of vectors of any length and phase, of which ``v`` are those of length 1 that LAPACK gives.
+
+    Of complex ones it makes the largest entry real.
+    """
+    if spec_of(v).dtype.kind == "c":
+        first = where(largest(v), 1.0 / v, 0.0)
+        g = g - 1j * first * imag(_column_sums(g * v))
+    return g - conj(v) * real(_column_sums(g * v))
+
+
+def _units_moved(dv: Any, v: Any) -> Any:
+    """How such vectors move, where ones of any length and phase move along ``dv``."""
+    if spec_of(v).dtype.kind == "c":
+        dv = dv - 1j * v * imag(_column_sums(where(largest(v), dv / v, 0.0)))
+    return dv - v * real(_column_sums(conj(v) * dv))
+
+
+def _column_sums(x: Any) -> Any:
+    return sum_(x, axis=(len(x.shape) - 2,), keepdims=True)
+
+
 def eig_vjp(g: Any, ans: Any, x: Any) -> Any:
     v = ans[1]
-    return solve(t(v), matmul(eigen_middle(g, ans, "eig"), t(v)))
+    return solve(t(v), matmul(eigen_middle(g, ans, "eig", _of_units), t(v)))
 
 
 def eig_jvp(tangents: Any, ans: Any, x: Any) -> Any:
     w, v = ans
     change = solve(v, matmul(tangents[0], v))
     turn = moved_in_basis(change, w[..., None, :] - w[..., :, None], repeats(w))
-    return change.diagonal(0, -2, -1), matmul(v, turn)
+    return change.diagonal(0, -2, -1), _units_moved(matmul(v, turn), v)
 
 
-#: Eigenvalues and vectors of any matrix. The derivative of a vector is right up to a multiple of the vector.
+#: Eigenvalues and vectors of any matrix.
 eig: Primitive = operation("eig", lambda xp, x: tuple(xp.linalg.eig(x)), eig_vjp, jvp=eig_jvp, finish=fit)
 
 
@@ -208,6 +278,7 @@ def _svd_vjp(g: Any, ans: Any, x: Any, *, full_matrices: bool) -> Any:
     # (2016), with the term for complex phases of Wan and Zhang, arXiv:1909.02659. Here gu, gv and all that is made of
     # them are the conjugates of cotangents, so that the formulas have the adjoints that they have there.
     gu, gs, gvh = g
+    read = [read_vectors(g, i, ans[i], axis) for i, axis in ((0, -1), (2, -2)) if g[i] is not None]
     u, s, v = ans[0], ans[1], h(ans[2])
     k = s.shape[-1]
     gu = None if gu is None else conj(_of_first_columns(gu, u, k, "svd"))
@@ -225,26 +296,31 @@ def _svd_vjp(g: Any, ans: Any, x: Any, *, full_matrices: bool) -> Any:
     off = tuple(triu(m, k=1) + tril(m, k=-1) for m in (ku, kv) if m is not None)
     used = off if middle is None else (*off, middle)
     gaps = (s[..., None, :] - s[..., :, None]) * (s[..., None, :] + s[..., :, None])
-    quotients = over_gaps(numerators, gaps, repeats(s), used, "svd", "singular values")
+    quotients = over_gaps(numerators, gaps, repeats(s), used, any_read(read, k), "svd", "singular values")
+    # Vectors that were added are of the same space as those of a value that is zero.
+    read_zero = None if any(r is not None and any(r[k:]) for r in read) else any_read(read, k)
     middle = quotients if middle is None else middle + quotients
     if ku is not None and spec_of(ku).dtype.kind == "c":
         phases = imag(ku.diagonal(0, -2, -1))
-        middle = middle + diagonal_matrix(1j * _over_values(phases[..., None, :], s, gs)[..., 0, :])
+        middle = middle + diagonal_matrix(1j * _over_values(phases[..., None, :], s, gs, read_zero)[..., 0, :])
     right = matmul(middle, h(v))
     if gv is not None and v.shape[-2] > k:
-        right = right + h(_over_values(gv - matmul(v, kv), s, gs))
+        right = right + h(_over_values(gv - matmul(v, kv), s, gs, read_zero))
     total = matmul(u, right)
     if gu is not None and u.shape[-2] > k:
-        total = total + matmul(_over_values(gu - matmul(u, ku), s, gs), h(v))
+        total = total + matmul(_over_values(gu - matmul(u, ku), s, gs, read_zero), h(v))
     return conj(total)
 
 
-def _unknown_columns(xp: Any, vanish: Any, x: Any, *slopes: Any) -> Any:
-    used = xp.any(x != 0.0, axis=-2, keepdims=True)
+def _unknown_columns(xp: Any, vanish: Any, s: Any, x: Any, *slopes: Any, read: Read) -> Any:
+    used = s[..., None, :] == 0.0
+    if read is not None:
+        used = used & xp.asarray(list(read))
+    used = used | xp.any(x != 0.0, axis=-2, keepdims=True)
     return vanish & (used | (slopes[0] != 0.0)[..., None, :] if slopes else used)
 
 
-#: The columns of ``x`` that are to be divided by a value that vanishes, and that matter.
+#: The columns of ``x`` that are to be divided by a value that vanishes, and that matter; as ``undecided``.
 unknown_columns = constant("unknown_columns", _unknown_columns)
 
 
@@ -257,12 +333,12 @@ def _vanish(xp: Any, s: Any) -> Any:
 vanish = constant("vanish", _vanish)
 
 
-def _over_values(x: Any, s: Any, slopes: Any) -> Any:
+def _over_values(x: Any, s: Any, slopes: Any, read: Read) -> Any:
     """The columns of ``x`` over the singular values."""
     zero = vanish(s)
     return defined(
         where(zero, 0.0, x) / where(zero, 1.0, s[..., None, :]),
-        unknown_columns(zero, x) if slopes is None else unknown_columns(zero, x, slopes),
+        unknown_columns(zero, s, x, *(() if slopes is None else (slopes,)), read=read),
         otherwise="svd: a singular value is zero, up to rounding, so that its vectors have no derivative; functions of "
         "the singular values alone, and of the vectors of the other ones, have one",
     )

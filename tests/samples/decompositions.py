@@ -85,7 +85,7 @@ SAMPLES += [
 ]
 SAMPLES += [sample("eigh repeats undecided defined", _eigh, shape, complex=True) for shape in _SQUARE]
 SAMPLES += [sample("eigh", _eigenvalues, shape, complex=True, label="eigvalsh") for shape in [*_SQUARE, (0, 0)]]
-SAMPLES += [sample("eig", _eig, shape, complex=True) for shape in _SQUARE]
+SAMPLES += [sample("eig largest", _eig, shape, complex=True) for shape in _SQUARE]
 SAMPLES += [sample("eig", lambda np, a: np.linalg.eigvals(_spread(np, a)) * 1.0, (3, 3), complex=True, label="eigvals")]
 SAMPLES += [sample("svd", _svd(False), shape, complex=True) for shape in _SHAPES]
 SAMPLES += [

@@ -9,7 +9,7 @@ import numpy as np
 from ...core.box import spec_of
 from ...errors import UnsupportedError
 from ...numpy.contractions import arrays
-from ...numpy.decompositions import matrices, unit_vectors
+from ...numpy.decompositions import matrices
 from ...numpy.decompositions import svd as numpys_svd
 from ...numpy.frontend import functions, numpy_function
 from ...ops import decompositions as d
@@ -78,7 +78,7 @@ def eig(
         return _complex(pencils.eig_pair(*matrices("eig", a, b, square=True))[0])
     (a,) = matrices("eig", a, square=True)
     w, v = pencils.scipy_eig(a)
-    return (_complex(w), unit_vectors(v)) if right else _complex(w)
+    return (_complex(w), v) if right else _complex(w)
 
 
 def _complex(w: Any) -> Any:

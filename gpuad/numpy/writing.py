@@ -174,6 +174,8 @@ def at(ufunc: np.ufunc, known: Callable[..., Any], x: Any, indices: Any, *operan
         return
     if ufunc in (np.add, np.subtract):
         v = as_array(operands[0], home(x))
+        if not np.can_cast(spec_of(v).dtype, x.spec.dtype, "same_kind"):
+            raise TypeError(f"{ufunc.__name__}.at: {spec_of(v).dtype} can't be added to an array of {x.spec.dtype}")
         _write(x, v if ufunc is np.add else e.negative(v), Sum, key, arrays)
         return
     region = home(x).functions.empty(x.spec.shape, bool)[Arrays(key, arrays).whole()].shape

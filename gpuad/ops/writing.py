@@ -128,7 +128,8 @@ class Sum(Place):
         return Sum((), index.key, index.arrays) if type(index) is Arrays else Sum((), index, ())
 
     def put(self, x: Any, v: Any) -> None:
-        change(x, self.steps, lambda there: add_into(there, [v], [self.index], empty=False))
+        index = self.index
+        change(x, self.steps, lambda there: add_into(there, [_as_part(there, v, index)], [index], empty=False))
 
     def apply(self, x: Any, v: Any) -> Any:
         there = read(x, steps=self.steps) if self.steps else x
@@ -147,6 +148,13 @@ def _region(v: Any, of_v: bool, rank: int) -> Any:
     if len(shape) < rank:
         return v[(slice(None),) + (None,) * (rank - len(shape))]
     return v if len(shape) == rank else v.reshape((len(v), *shape[len(shape) - rank :]))
+
+
+def _as_part(x: Any, v: Any, index: Any) -> Any:
+    """``v`` in the shape of ``x[index]``, and the dtype of ``x``."""
+    backend = backend_of((x,))
+    v = v.astype(x.dtype) if hasattr(v, "shape") else backend.asarray(v, x.dtype)
+    return backend.functions.broadcast_to(v, x[index.whole() if type(index) is Arrays else index].shape)
 
 
 def _mine(g: Any, owned: bool) -> Any:

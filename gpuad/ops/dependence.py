@@ -70,7 +70,7 @@ def _entrywise(level: Dependence, prim: Any, sets: Sequence[Sets], out: Spec, va
 
 # -- entries that are moved ---------------------------------------------------------------------------
 def _moving(data: int | None = None, **fill: Any) -> Rule:
-    """The rule of what moves entries of its first ``data`` arguments (all of them). ``fill``: what comes beside them."""
+    """The rule of what moves the entries of its first ``data`` arguments (of all). ``fill``: what comes beside them."""
 
     def rule(level: Any, prim: Primitive, sets: Sequence[Sets], out: Spec, values: Sequence[Any], params: Any) -> Sets:
         numbers, first = [], 1  # 0 stands for what no input is in
@@ -140,6 +140,23 @@ def _mixing(level: Dependence, prim: Any, sets: Sequence[Sets], out: Spec, value
     for s, x in zip(sets, values, strict=True):
         if s is not None:
             total = level.union(total, _broadcast(*_reduced(s, spec_of(x).shape, params), out.shape))
+    return total
+
+
+def _cumulating(level: Dependence, prim: Any, sets: Sequence[Sets], out: Spec, values: Any, params: Any) -> Sets:
+    """The rule of what goes along an axis: what an entry depends on, all after it do (before it, if ``reverse``)."""
+    total = _entrywise(level, prim, sets, out, values, params)
+    numbers = np.moveaxis(_numbers(out.shape), params["axis"], 0)
+    step = 1
+    while step < len(numbers):
+        neighbours = np.full(out.shape, -1)
+        along = np.moveaxis(neighbours, params["axis"], 0)
+        if params["reverse"]:
+            along[:-step] = numbers[step:]
+        else:
+            along[step:] = numbers[:-step]
+        total = level.union(total, taken(total, neighbours))
+        step *= 2
     return total
 
 
@@ -256,6 +273,26 @@ def _convolved(
     return total
 
 
+def _correlated(
+    level: Dependence, prim: Any, sets: Sequence[Sets], out: Spec, values: Sequence[Any], params: dict[str, Any]
+) -> Sets:
+    from .filter import PADDING, _at, _reach, extend
+
+    weights = spec_of(values[1]).shape
+    if sets[1] is not None:
+        return everywhere(sets, out.size)
+    axes, ndim = params["axes"], len(out.shape)
+    widths = _at(axes, _reach(weights, params["origins"]), ndim, (0, 0))
+    numbers = extend(_numbers(out.shape) + 1, widths=widths, mode=PADDING[params["mode"]])
+    seen = np.lib.stride_tricks.sliding_window_view(numbers, _at(axes, weights, ndim, 1)).reshape(out.size, -1)
+    factor = _nonzero(None, values[1])
+    seen = seen if factor is None else seen[:, factor.reshape(-1)]
+    check_size(seen.size)
+    inside = seen > 0
+    places = np.broadcast_to(np.arange(out.size)[:, None], seen.shape)
+    return linked(sets[0], places[inside], seen[inside] - 1, out.size)
+
+
 # -- which rule is whose --------------------------------------------------------------------------------
 def _named(names: str, rule: Rule) -> dict[str, Rule]:
     return dict.fromkeys(names.split(), rule)
@@ -274,12 +311,14 @@ _RULES: dict[str, Rule] = {
     **_named("sum_to fold overlap_add fold_edges", _adding),
     "scatter_add": _scattered,
     **_named("sum mean var std max min nanmax nanmin prod euclidean_norm scipy.special.logsumexp", _reducing),
-    **_named("cumsum cumprod recurrence recursive_filter cosine_transform", _mixing),
+    **_named("cumsum cumprod recurrence", _cumulating),
+    **_named("recursive_filter cosine_transform", _mixing),
     **_named("fft.fftn fft.ifftn fft.rfft fft.irfft", _mixing),
     **_named("scipy.special.softmax scipy.special.log_softmax shares scipy.ndimage.spline_filter1d", _mixing),
     "cross": lambda level, prim, sets, out, values, _: _mixing(level, prim, sets, out, values, {"axis": -1}),
     **_named("inv pinv det slogdet cholesky solve solve_triangular eigh svd qr scipy.linalg.expm", _per_matrix),
     "matmul": _matmul,
     "einsum": _einsum,
+    "scipy.ndimage.correlate": _correlated,
     **_named("convolve scipy.signal.convolve", _convolved),
 }

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..array_api import explain
 from ..backend import Backend, backend_of, recycle
-from ..core.box import Box, innermost, spec_of
+from ..core.box import Box, sample, spec_of
 from ..core.level import running
 from ..core.pytree import is_leaf
 from ..core.untraced import settled
@@ -19,6 +19,7 @@ from ..numpy.shapes import concatenate, reshape
 from .colouring import Plan, plan_general, plan_symmetric
 from .forward import jvp
 from .gradients import check_function, chosen, describe, grad, input_spec, named_after, refuse_input, vjp
+from .vmap import vmap
 
 try:
     from scipy.sparse import csr_array, issparse
@@ -133,7 +134,7 @@ def _detected(f: Callable[..., Any], x: Any, name: str, symmetric: bool) -> Spar
         recycle.drain()
     size = _output_size(result, name)
     if type(result) is Box and result.level is level:
-        return Sparsity(result.tangent, symmetric)
+        return Sparsity(result.index, symmetric)
     return Sparsity(csr_array((size, spec_of(x).size), dtype=bool), symmetric)
 
 
@@ -218,13 +219,8 @@ def _entries(f: Callable[..., Any], x: Any, sparsity: Sparsity, name: str) -> An
     shape = sparsity.pattern.shape
     if spec.size != shape[1]:
         raise ValueError(f"{name}: the pattern has {shape[1]} columns, but the argument {spec.size} numbers")
-    value, products = _products(f, x, sparsity.plan)
-    size = _output_size(value, name)
-    if size != shape[0]:
-        raise ValueError(f"{name}: the pattern has {shape[0]} rows, but the function returned {size} numbers")
-    numbers = backend.xp.zeros(0, spec.dtype)
-    if products:
-        numbers = concatenate([reshape(p, -1) for p in products])[backend.asarray(sparsity.plan.places)]
+    products = _products(f, x, sparsity, name)
+    numbers = products[backend.asarray(sparsity.plan.places)]
     if type(numbers) is Box:
         raise UnsupportedError(
             f"{name}: the function depends on a traced array beside its arguments, and a sparse matrix can't be "
@@ -264,21 +260,38 @@ def _matrix(backend: Backend, numbers: Any, pattern: Any) -> Any:
     return csr((numbers, *places), shape=pattern.shape)
 
 
-def _products(f: Callable[..., Any], x: Any, plan: Plan) -> tuple[Any, list[Any]]:
-    """Something like the value of ``f``, and the products of the plan."""
-    along, across = [], []
-    if plan.backward or not plan.forward:
-        like, pullback = vjp(f, x)
-        across = [pullback(seed)[0] for seed in _seeds(plan.rows, plan.backward, like)]
+def _products(f: Callable[..., Any], x: Any, sparsity: Sparsity, name: str) -> Any:
+    """The numbers of all products of the plan, one after the other."""
+    plan = sparsity.plan
+    found = []
     if plan.forward:
-        along = [jvp(f, (x,), (seed,))[1] for seed in _seeds(plan.columns, plan.forward, x)]
-        like = along[0]
-    return like, along + across
+        seeds = _seeds(x, plan.columns, plan.forward)
+        found += [_checked(vmap(lambda t: jvp(f, (x,), (t,))[1])(s), len(s), sparsity, name) for s in seeds]
+    if plan.backward or not plan.forward:
+        value, pullback = vjp(f, x)
+        _checked(value, 1, sparsity, name)
+        seeds = _seeds(value, plan.rows, plan.backward)
+        found += [vmap(lambda g: pullback(g)[0])(s) for s in seeds]
+    return concatenate([reshape(p, -1) for p in found] or [backend_of((x,)).xp.zeros(0, spec_of(x).dtype)])
 
 
-def _seeds(colours: Any, count: int, like: Any) -> Iterator[Any]:
-    """For every colour, an array with ones where that is."""
-    backend, spec = backend_of((innermost(like),)), spec_of(like)
+def _checked(result: Any, times: int, sparsity: Sparsity, name: str) -> Any:
+    """What ``f`` gave, so many times, if it is what the pattern is for."""
+    size, rows = _output_size(result, name) // times, sparsity.pattern.shape[0]
+    if size != rows:
+        raise ValueError(f"{name}: the pattern has {rows} rows, but the function returned {size} numbers")
+    return result
+
+
+def _seeds(like: Any, colours: Any, count: int) -> Iterator[Any]:
+    """Arrays with ones where a colour is, for every colour: as many at once as memory has room for."""
+    backend, spec = backend_of((sample(like),)), spec_of(like)
     colours = backend.asarray(colours)
-    for c in range(count):
-        yield (colours == c).astype(spec.dtype).reshape(spec.shape)
+    step = max(1, AT_ONCE // max(spec.size, 1))
+    for first in range(0, count, step):
+        these = backend.xp.arange(first, min(first + step, count))
+        yield (colours == these[:, None]).astype(spec.dtype).reshape(-1, *spec.shape)
+
+
+#: How many numbers: 64 MB of float64.
+AT_ONCE = 1 << 23

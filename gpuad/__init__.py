@@ -28,7 +28,9 @@ from .transforms.gradients import value_and_grad as value_and_grad
 from .transforms.gradients import vjp as vjp
 from .transforms.jacobians import hessian as hessian
 from .transforms.jacobians import hvp as hvp
+from .transforms.jacobians import jacfwd as jacfwd
 from .transforms.jacobians import jacobian as jacobian
+from .transforms.jacobians import jacrev as jacrev
 from .transforms.vmap import vmap as vmap
 from .values import stop_gradient as stop_gradient
 from .values import to_backend as to_backend
@@ -41,6 +43,7 @@ __version__ = "0.1.0"
 _MODULES = frozenset("builtins core differential_operators extend misc scipy tracer util wrap_util".split())
 _LATER = {
     "checkpointing": "checkpoint checkpoint_sequence",
+    "custom_rules": "custom_jvp custom_vjp",
     "builtins": "dict isinstance list tuple type",
     "differential_operators": "deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "
     "holomorphic_grad make_ggnvp make_hvp make_jvp make_vjp multigrad_dict tensor_jacobian_product "

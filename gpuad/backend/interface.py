@@ -57,6 +57,8 @@ class Backend:
     array_types: tuple[type, ...] = ()
     #: Whether ``isinstance`` may take a traced array for one of these types; not where the library then reads memory.
     lends_its_class: bool = True
+    #: So many numbers are best worked on at a time: as many as keep a device busy, or a cache has room for.
+    at_once: int = 1 << 24
     #: Functions that replace those of ``xp``, by NumPy's dotted name (``"linalg.norm"``).
     overrides: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
 

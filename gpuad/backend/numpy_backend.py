@@ -66,6 +66,7 @@ class NumpyBackend(Backend):
     array_types = (np.ndarray, np.generic)
     #: What NumPy's reductions return; CuPy takes them as it takes Python's numbers.
     scalar_types = (np.generic,)
+    at_once = 1 << 16
 
     def owns(self, cls: type) -> bool:
         # What `*` or a sum means for these is not what it means for arrays.

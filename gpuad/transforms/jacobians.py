@@ -2,58 +2,179 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..backend import backend_of
 from ..core.box import sample, spec_of
-from ..core.filled import zeros_like
-from ..core.pytree import is_leaf, leaves, tree_map
+from ..core.pytree import leaves, tree_map
 from ..errors import NotDifferentiableError
-from ..numpy.shapes import reshape, stack
+from ..numpy.shapes import concatenate, moveaxis, reshape
 from .forward import jvp
 from .gradients import Argnums, check_function, chosen, grad, named_after, vjp
+from .vmap import vmap
+
+#: So many rows are computed at once, though the arrays be too large for the cache, unless they fill the memory.
+_FEW, _TOO_LARGE = 16, 1 << 24
 
 
-def jacobian(f: Callable[..., Any], argnums: Argnums = 0, *, argnum: Argnums | None = None) -> Callable[..., Any]:
+def jacobian(
+    f: Callable[..., Any],
+    argnums: Argnums = 0,
+    *,
+    mode: str = "auto",
+    holomorphic: bool = False,
+    argnum: Argnums | None = None,
+) -> Callable[..., Any]:
     """A function that returns the Jacobian of ``f`` with respect to the argument ``argnums``.
 
     For an argument of shape ``(in1, in2, ...)`` and a result of shape ``(out1, out2, ...)`` the Jacobian has
     shape ``(out1, out2, ..., in1, in2, ...)``. For several ``argnums`` it is a tuple with one for each;
     for containers of arrays, the containers of the result with those of the argument in place of each array.
-    It takes one reverse sweep for each number of the result.
+
+    ``mode="reverse"`` computes all rows in one reverse sweep, ``mode="forward"`` all columns in one run forwards;
+    ``"auto"`` takes what there are fewer of. A complex result needs ``holomorphic=True``, and a Jacobian forwards
+    with respect to complex arguments, too; without it the rows of complex arguments are as ``grad`` has them.
 
     >>> import numpy as np
     >>> jacobian(lambda x: x * x[0])(np.array([2., 3.]))
     array([[4., 0.],
            [3., 2.]])
     """
-    check_function(f, "jacobian")
-    argnums = argnums if argnum is None else argnum
-    several, numbers_of = chosen(argnums, "jacobian")
+    if mode not in ("auto", "forward", "reverse"):
+        raise ValueError(f"jacobian: mode must be 'auto', 'forward' or 'reverse', got {mode!r}")
+    return _jacobian(f, argnums if argnum is None else argnum, mode, holomorphic, "jacobian")
 
-    @named_after(f, "jacobian", argnums)
+
+def jacrev(f: Callable[..., Any], argnums: Argnums = 0, *, holomorphic: bool = False) -> Callable[..., Any]:
+    """``jacobian``, row by row: all rows in one reverse sweep.
+
+    >>> import numpy as np
+    >>> jacrev(lambda x: np.sum(x ** 2))(np.array([1., 2.]))
+    array([2., 4.])
+    """
+    return _jacobian(f, argnums, "reverse", holomorphic, "jacrev")
+
+
+def jacfwd(f: Callable[..., Any], argnums: Argnums = 0, *, holomorphic: bool = False) -> Callable[..., Any]:
+    """``jacobian``, column by column: all columns in one run of ``f`` in forward mode.
+
+    >>> import numpy as np
+    >>> jacfwd(lambda t: np.array([1., 2.]) * t ** 2)(3.0)
+    array([ 6., 12.])
+    """
+    return _jacobian(f, argnums, "forward", holomorphic, "jacfwd")
+
+
+def _jacobian(f: Callable[..., Any], argnums: Argnums, mode: str, holomorphic: bool, name: str) -> Callable[..., Any]:
+    check_function(f, name)
+    several, numbers_of = chosen(argnums, name)
+
+    @named_after(f, name, argnums)
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
         of_chosen, xs = _of_chosen(f, args, kwargs, numbers_of(len(args)))
+        x = xs if several else xs[0]
+        if mode == "forward":
+            return _columns(of_chosen, xs, x, holomorphic, name)
         value, pullback = vjp(of_chosen, *xs)
-        outputs = [leaf for _, leaf in leaves(value)]
-        zeros = [zeros_like(y) for y in outputs]
-        blocks = []
-        for i, y in enumerate(outputs):
-            if spec_of(y).dtype.kind == "c":
-                raise NotDifferentiableError(
-                    "jacobian: the function must return real numbers, got complex ones. Take the Jacobians of the "
-                    "real and of the imaginary part"
-                )
-            rows = []
-            for e in _basis(y):
-                cotangents = iter([*zeros[:i], e, *zeros[i + 1 :]])
-                gradients = pullback(tree_map(lambda _: next(cotangents), value))  # noqa: B023 - called at once
-                rows.append(gradients if several else gradients[0])
-            blocks.append(_stacked(rows, xs if several else xs[0], spec_of(y).shape))
-        return blocks[0] if is_leaf(value) else tree_map(lambda _: blocks.pop(0), value)
+        if mode == "auto" and _size(value) > _size(xs) and not _is_complex(xs):
+            return _columns(of_chosen, xs, x, holomorphic, name)
+        return _rows(value, pullback, xs, x, holomorphic, name)
 
     return jacobian_of_f
+
+
+def _arrays(tree: Any) -> list[Any]:
+    return [leaf for _, leaf in leaves(tree)]
+
+
+def _size(tree: Any) -> int:
+    return sum(spec_of(leaf).size for leaf in _arrays(tree))
+
+
+def _is_complex(tree: Any) -> bool:
+    return any(spec_of(leaf).dtype.kind == "c" for leaf in _arrays(tree))
+
+
+def _rows(value: Any, pullback: Callable[..., Any], xs: Any, x: Any, holomorphic: bool, name: str) -> Any:
+    """The Jacobian from the pullback: one cotangent for every number of the result, pulled back all at once."""
+    if _is_complex(value) and not holomorphic:
+        raise NotDifferentiableError(
+            f"{name}: the function must return real numbers, got complex ones. Take the Jacobians of the real and of "
+            "the imaginary part; or say holomorphic=True if its derivative is a complex number"
+        )
+    rows = _batched(lambda seed: pullback(seed) if x is xs else pullback(seed)[0], value, x)
+    starts = _starts(value)
+
+    def block(y: Any) -> Any:
+        start, shape = next(starts), spec_of(y).shape
+        stop = start + spec_of(y).size
+        return tree_map(lambda g: reshape(g[start:stop], (*shape, *spec_of(g).shape[1:])), rows)
+
+    return tree_map(block, value)
+
+
+def _columns(f: Callable[..., Any], xs: Any, x: Any, holomorphic: bool, name: str) -> Any:
+    """The Jacobian from the JVP: one direction for every number of the arguments, pushed forward all at once."""
+    if _is_complex(xs) and not holomorphic:
+        raise NotDifferentiableError(
+            f"{name}: the derivative with respect to a complex argument isn't one column for each of its numbers, "
+            "unless the function is holomorphic: say holomorphic=True, or use jacrev"
+        )
+    columns = _batched(lambda tangents: jvp(f, xs, tangents)[1], xs, None)
+
+    def block(moved: Any) -> Any:
+        starts = _starts(x)
+        last = moveaxis(moved, 0, -1)
+
+        def part(leaf: Any) -> Any:
+            start, spec = next(starts), spec_of(leaf)
+            return reshape(last[..., start : start + spec.size], (*spec_of(moved).shape[1:], *spec.shape))
+
+        return tree_map(part, x)
+
+    return tree_map(block, columns)
+
+
+def _starts(tree: Any) -> Iterator[int]:
+    """Where the numbers of each array begin, when those of all are numbered through."""
+    start = 0
+    for leaf in _arrays(tree):
+        yield start
+        start += spec_of(leaf).size
+
+
+def _batched(linear: Callable[[Any], Any], tree: Any, other: Any) -> Any:
+    """The linear function of the space that ``tree`` is from, of every unit vector, along a first axis.
+
+    They go in all at once, or as many of them as are best worked on together; ``other`` is like the results.
+    """
+    n = _size(tree)
+    arrays = [*_arrays(tree), *_arrays(other)]
+    largest = max([1, *(spec_of(leaf).size for leaf in arrays)])
+    at_once = backend_of([sample(leaf) for leaf in arrays]).at_once
+    step = max(1, at_once // largest, min(_FEW, _TOO_LARGE // largest))
+    if n == 1:  # no batch is needed
+        result = linear(tree_map(lambda e: e[0], _units(tree, 0, 1)))
+        return tree_map(lambda g: reshape(g, (1, *spec_of(g).shape)), result)
+    if n <= step:
+        return vmap(linear)(_units(tree, 0, n))
+    found = [vmap(linear)(_units(tree, start, min(start + step, n))) for start in range(0, n, step)]
+    columns = iter(list(zip(*map(_arrays, found), strict=True)))
+    return tree_map(lambda _: concatenate(list(next(columns))), found[0])
+
+
+def _units(tree: Any, start: int, stop: int) -> Any:
+    """The unit vectors number ``start`` to ``stop`` of the space that ``tree`` is from."""
+    first = _starts(tree)
+
+    def part(leaf: Any) -> Any:
+        spec = spec_of(leaf)
+        xp = backend_of((sample(leaf),)).xp
+        ones = xp.eye(stop - start, spec.size, start - next(first), dtype=spec.dtype)
+        return ones.reshape((stop - start, *spec.shape))
+
+    return tree_map(part, tree)
 
 
 def _of_chosen(
@@ -70,33 +191,8 @@ def _of_chosen(
     return of_chosen, tuple(args[i] for i in numbers)
 
 
-def _basis(y: Any) -> Any:
-    """The unit vectors of the space that ``y`` is from."""
-    spec = spec_of(y)
-    xp = backend_of((sample(y),)).xp
-    for i in range(spec.size):
-        e = xp.zeros(spec.size, spec.dtype)
-        e[i] = 1
-        yield e.reshape(spec.shape)
-
-
-def _stacked(rows: list[Any], x: Any, shape: tuple[int, ...]) -> Any:
-    """Gradients with respect to ``x``, one for every entry of a result of this shape, as one array (in containers)."""
-    columns = [[leaf for _, leaf in leaves(row)] for row in rows]
-    inputs = iter(range(sum(1 for _ in leaves(x))))
-
-    def put(leaf: Any) -> Any:
-        i = next(inputs)
-        whole = (*shape, *spec_of(leaf).shape)
-        if not columns:
-            return backend_of((sample(leaf),)).xp.zeros(whole, spec_of(leaf).dtype)
-        return reshape(stack([c[i] for c in columns]), whole)
-
-    return tree_map(put, x)
-
-
 def hessian(f: Callable[..., Any], argnums: Argnums = 0, *, argnum: Argnums | None = None) -> Callable[..., Any]:
-    """A function that returns the Hessian of ``f``: the Jacobian of its Jacobian.
+    """A function that returns the Hessian of ``f``: the Jacobian of its Jacobian, both row by row.
 
     For an argument of shape ``s`` and a scalar result it has shape ``s + s``.
 
@@ -106,7 +202,7 @@ def hessian(f: Callable[..., Any], argnums: Argnums = 0, *, argnum: Argnums | No
            [ 0., 12.]])
     """
     which = argnums if argnum is None else argnum
-    return jacobian(jacobian(f, which), which)
+    return jacrev(jacrev(f, which), which)
 
 
 def hvp(f: Callable[..., Any], argnums: Argnums = 0, *, argnum: Argnums | None = None) -> Callable[..., Any]:

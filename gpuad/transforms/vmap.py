@@ -36,7 +36,8 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
     >>> from gpuad import grad
     >>> vmap(np.dot)(np.array([[1., 2.], [3., 4.]]), np.array([[1., 1.], [0., 1.]]))
     array([3., 4.])
-    >>> vmap(grad(lambda w, x: np.sum((x * w) ** 2)), in_axes=(None, 0))(np.array([1., 1.]), np.array([[1., 2.], [3., 4.]]))
+    >>> per_example = vmap(grad(lambda w, x: np.sum((x * w) ** 2)), in_axes=(None, 0))
+    >>> per_example(np.array([1., 1.]), np.array([[1., 2.], [3., 4.]]))
     array([[ 2.,  8.],
            [18., 32.]])
     """
@@ -103,7 +104,9 @@ def _spread(prefix: Any, tree: Any, name: str, where: str) -> Iterator[int | Non
     if mine is None:
         raise TypeError(f"vmap: {name} holds numbers, None and containers of them, got {describe(prefix)} for {where}")
     if theirs is None or len(mine) != len(theirs) or (isinstance(prefix, dict) and set(prefix) != set(tree)):
-        raise ValueError(f"vmap: {name} has {prefix!r} for {where}, which is {'an array' if theirs is None else tree!r}")
+        raise ValueError(
+            f"vmap: {name} has {prefix!r} for {where}, which is {'an array' if theirs is None else tree!r}"
+        )
     keys = dict(mine)
     for k, (step, part) in enumerate(theirs):
         yield from _spread(keys[step] if isinstance(prefix, dict) else mine[k][1], part, name, where + step)
@@ -156,10 +159,7 @@ def _result(level: Batch, x: Any, axis: int | None, path: str, taken: set[int]) 
         if ours:
             raise ValueError(f"vmap: out_axes is None for output{path}, but it differs from example to example")
         return x
-    if ours:
-        value = settle(x.value)
-    else:
-        value = Batch.broadcast(x, shape=(level.size, *spec_of(x).shape))
+    value = settle(x.value) if ours else Batch.broadcast(x, shape=(level.size, *spec_of(x).shape))
     ndim = len(spec_of(value).shape)
     if not -ndim <= axis < ndim:
         raise ValueError(f"vmap: out_axes is {axis} for output{path}, which has {ndim} axes with that of the examples")
@@ -167,5 +167,3 @@ def _result(level: Batch, x: Any, axis: int | None, path: str, taken: set[int]) 
     if axis:
         value = value.transpose((*range(1, axis + 1), 0, *range(axis + 1, ndim)))
     return own(value, taken)
-
-

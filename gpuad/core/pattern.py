@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_array, eye_array, vstack
 
 from ..errors import UnsupportedError
-from .box import Box, Spec, make_box, spec_of
+from .box import Box, make_box, spec_of
 from .level import Level
 from .primitive import Primitive
 from .tape import leaked, without_derivative
@@ -43,12 +43,7 @@ class Dependence(Level):
     def watch(self, value: Any) -> Box:
         """A traced stand-in for the input."""
         spec = spec_of(value)
-        return self.box(value, spec, eye_array(spec.size, dtype=bool, format="csr"))
-
-    def box(self, value: Any, spec: Spec, sets: Sets) -> Box:
-        box = make_box(value, self, 0, spec)
-        box.tangent = sets  # which goes where a tangent goes
-        return box
+        return make_box(value, self, eye_array(spec.size, dtype=bool, format="csr"), spec)
 
     def close(self) -> None:
         """From here on, an operation on a box of this level is an error."""
@@ -62,7 +57,7 @@ class Dependence(Level):
         if prim.piecewise_constant:
             return ans
         sets = [
-            a.tangent if type(a) is Box and a.level is self and not _constant_in(prim, k) else None
+            a.index if type(a) is Box and a.level is self and not _constant_in(prim, k) else None
             for k, a in enumerate(args)
         ]
         if type(ans) is tuple or type(ans) is list:
@@ -76,7 +71,7 @@ class Dependence(Level):
         if all(s is None for s in sets):
             return ans
         try:
-            return self.box(ans, spec, self.rule(prim, sets, spec, values, params))
+            return make_box(ans, self, self.rule(prim, sets, spec, values, params), spec)
         except TooMany as error:
             raise UnsupportedError(
                 f"the derivative isn't sparse: {prim.name} makes a result of {spec} that depends on {error} pairs of "

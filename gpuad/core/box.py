@@ -102,13 +102,12 @@ def spec_of(x: Any) -> Spec:
 class Box:
     """An array that a running transformation traces. Programs meet it as an ordinary array."""
 
-    __slots__ = ("__weakref__", "index", "level", "memory", "spec", "tangent", "value")
+    __slots__ = ("__weakref__", "index", "level", "memory", "spec", "value")
     value: Any
     level: Level
-    index: int
+    #: What the level knows of it: a tape the place of its cotangent, forward mode its tangent.
+    index: Any
     spec: Spec
-    #: In forward mode, how the value moves: an array like it.
-    tangent: Any
     #: How it shares memory with others: see ``core.memory``. Not set while nothing does.
     memory: Any
 
@@ -122,7 +121,7 @@ def _class_of(x: Any) -> type:
     return cls if backend is None or backend.lends_its_class else Box
 
 
-def make_box(value: Any, level: Level, index: int, spec: Spec) -> Box:
+def make_box(value: Any, level: Level, index: Any, spec: Spec) -> Box:
     box = Box()
     box.value = value
     box.level = level
@@ -133,19 +132,12 @@ def make_box(value: Any, level: Level, index: int, spec: Spec) -> Box:
 
 def twin(x: Box) -> Box:
     """Another box of the same array, at the place where it is now."""
-    y = make_box(x.value, x.level, x.index, x.spec)
-    tangent = getattr(x, "tangent", None)
-    if tangent is not None:
-        y.tangent = tangent
-    return y
+    return make_box(x.value, x.level, x.index, x.spec)
 
 
 def move(x: Box, y: Box) -> None:
     """Let the box ``x`` be the array ``y`` from now on."""
     x.value, x.level, x.index, x.spec = y.value, y.level, y.index, y.spec
-    tangent = getattr(y, "tangent", None)
-    if tangent is not None:
-        x.tangent = tangent
 
 
 def innermost(x: Any) -> Any:

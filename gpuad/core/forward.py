@@ -44,9 +44,7 @@ class Forward(Level):
 
     def watch(self, value: Any, tangent: Any) -> Box:
         """A traced stand-in for ``value``, which moves along ``tangent``."""
-        box = make_box(recyclable(value), self, 0, spec_of(value))
-        box.tangent = recyclable(tangent)
-        return box
+        return make_box(recyclable(value), self, recyclable(tangent), spec_of(value))
 
     def close(self) -> None:
         """From here on, an operation on a box of this level is an error."""
@@ -83,12 +81,12 @@ class Forward(Level):
         content = exclusive(x) if ours or x.level is UNTRACED else twin(x)
         moved = tangent_of(v) if theirs else 0.0
         if not ours:
-            x.tangent = zeros_like(content)
-        elif type(x.tangent) is _Waiting:
+            x.index = zeros_like(content)
+        elif type(x.index) is _Waiting:
             tangent_of(x)
-        tangent = exclusive(x, "tangent")
+        tangent = exclusive(x, "index")
         content = written(content, self.opened((v,))[0], place)
-        x.tangent = written(tangent, moved, place)
+        x.index = written(tangent, moved, place)
         x.value, x.level = content, self
 
 
@@ -106,10 +104,10 @@ class _Waiting:
 
 
 def tangent_of(x: Box) -> Any:
-    t = x.tangent
+    t = x.index
     if type(t) is _Waiting:
         t = t.compute()
-        x.tangent = t = zeros_like(x.value) if t is None else t
+        x.index = t = zeros_like(x.value) if t is None else t
     return t
 
 

@@ -39,9 +39,12 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
             if g is None:
                 continue
             table[out] = None
-            chosen = type(g) is Chosen
-            if type(g) is not ndarray and type(g) in LAZY and not chosen and rule is not one_result:
-                g, owned[out] = g.dense(), True
+            chosen = False
+            if type(g) is not ndarray and type(g) in LAZY and rule is not one_result:
+                if type(g) is Chosen:
+                    chosen = True
+                else:
+                    g, owned[out] = g.dense(), True
         elif g is None:
             continue
         if rule is passes:

@@ -99,8 +99,11 @@ class UserPrimitive:
             else:
                 flat += [leaf for _, leaf in leaves(a) if type(leaf) is Box]
                 slots.append(tree_map(lambda leaf: HOLE if type(leaf) is Box else leaf, a))
-        application = Application(self, slots, kwargs)
+        application = self.application(slots, kwargs)
         return application.rebuilt(application.apply(flat))
+
+    def application(self, slots: list[Any], kwargs: dict[str, Any]) -> Application:
+        return Application(self, slots, kwargs)
 
     def __repr__(self) -> str:
         return f"<primitive {self.name}>"
@@ -131,6 +134,10 @@ class Application(Primitive):
         if user.jvp_of_all is not None or user.jvps:
             self.jvp = self.push
         self.variadic_vjp = unstated  # the tape's short way for one argument keeps arrays, but we keep closures
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        self.staged = None  # a batch calls it for one example after the other
+        return super().__call__(*args, **params)
 
     @property
     def is_flat(self) -> bool:
@@ -190,6 +197,11 @@ class Application(Primitive):
                 "or cut the argument off with gpuad.stop_gradient(x)"
             )
         return None if self.user.vjps[argnum] is None else self._pull
+
+    def vjp_of_all(self, argnums: Sequence[int], ans: Any, args: Sequence[Any]) -> Callable[[Any], Any]:
+        """The derivative with respect to several arguments together, where it is stated so."""
+        assert self.user.vjp_of_all is not None
+        return self.user.vjp_of_all(tuple(argnums), ans, tuple(args), self.kwargs)  # type: ignore[no-any-return]
 
     def residuals(self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
         level = args[k].level
@@ -275,7 +287,7 @@ class _Staged:
         self.like: list[tuple[Spec, Backend]] = [(spec_of(a), backend_of((sample(a),))) for a in parts]
         self.vjps: list[tuple[Sequence[int], bool, Callable[[Any], Any]]] = []
         if user.vjp_of_all is not None:
-            self.vjps.append((argnums, False, user.vjp_of_all(tuple(argnums), whole, tuple(args), application.kwargs)))
+            self.vjps.append((argnums, False, application.vjp_of_all(argnums, whole, args)))
             return
         for argnum in argnums:
             stage = user.vjps.get(argnum)

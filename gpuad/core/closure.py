@@ -116,7 +116,8 @@ class Surroundings:
     def take(self, x: Box) -> Any:
         if (floor := floor_of(x)) > self.floor:
             raise Deeper(floor)
-        key = id(x.level), x.index, id(x.value), id(getattr(x, "tangent", None))
+        place: Any = x.index  # a number, or in forward mode a tangent
+        key = id(x.level), id(x.value), place if type(place) is int else id(place)
         number = self._numbers.get(key)
         if number is None:
             number = self._numbers[key] = len(self.boxes)

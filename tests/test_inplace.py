@@ -441,6 +441,15 @@ def test_a_loop_of_writes_costs_what_it_touches():
     assert sum(sizes) < 40 * n
 
 
+def test_an_entry_and_the_whole_in_another_shape_are_read_after_a_write():
+    def f(x):
+        x[0] = x[2] * 0.5
+        y = x[-1] * 3.0
+        return weigh(x.reshape(2, 3)) + y * y
+
+    check(f, X)
+
+
 def test_a_view_of_a_view_of_a_view_and_so_on():
     def f(x):
         whole = rest = x * 1.0

@@ -308,6 +308,7 @@ def add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: bool
     for g, index in zip(gs, indices, strict=True):
         if type(index) is Region:
             _add_through(out, g, index)
+            empty = False
             continue
         gathered = type(index) is Arrays
         where = index.whole() if gathered else index

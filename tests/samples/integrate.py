@@ -26,7 +26,7 @@ SAMPLES = [
     sample(
         "adjoint_ode",
         lambda np, y, k: integrate.odeint(
-            _oscillator, y, [0.0, 0.3], (k,), gradient="adjoint", rtol=1e-10, atol=1e-10
+            _oscillator, y, [0.0, 0.3], (k,), gradient="adjoint", rtol=1e-11, atol=1e-12
         ),
         (2,),
         (),

@@ -44,6 +44,7 @@ _MODULES = frozenset("builtins core differential_operators extend misc scipy tra
 _LATER = {
     "checkpointing": "checkpoint checkpoint_sequence",
     "custom_rules": "custom_jvp custom_vjp",
+    "transforms.sparse": "Sparsity hessian_sparsity jacobian_sparsity",
     "builtins": "dict isinstance list tuple type",
     "differential_operators": "deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "
     "holomorphic_grad make_ggnvp make_hvp make_jvp make_vjp multigrad_dict tensor_jacobian_product "

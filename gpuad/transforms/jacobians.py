@@ -24,6 +24,7 @@ def jacobian(
     *,
     mode: str = "auto",
     holomorphic: bool = False,
+    sparsity: Any = None,
     argnum: Argnums | None = None,
 ) -> Callable[..., Any]:
     """A function that returns the Jacobian of ``f`` with respect to the argument ``argnums``.
@@ -36,14 +37,34 @@ def jacobian(
     ``"auto"`` takes what there are fewer of. A complex result needs ``holomorphic=True``, and a Jacobian forwards
     with respect to complex arguments, too; without it the rows of complex arguments are as ``grad`` has them.
 
+    With ``sparsity="detect"`` it is a sparse matrix, SciPy's (CuPy's) ``csr_array``, with a row for each number of
+    the result and a column for each of the argument, in C order. Which entries may differ from zero is found at
+    every call; those are computed by as few products as hold them apart. ``sparsity`` may also say which they are,
+    for all calls: a sparse or boolean matrix, or what ``jacobian_sparsity`` returns. One argument and one result,
+    real arrays of any shape.
+
     >>> import numpy as np
     >>> jacobian(lambda x: x * x[0])(np.array([2., 3.]))
     array([[4., 0.],
            [3., 2.]])
+    >>> jacobian(np.diff, sparsity="detect")(np.zeros(1000)).nnz
+    1998
     """
+    if sparsity is not None:
+        if mode != "auto" or holomorphic:
+            raise TypeError(
+                "jacobian: sparsity= finds the products to compute by itself; leave out mode=, holomorphic="
+            )
+        return _sparse(f, argnums if argnum is None else argnum, sparsity, of_gradient=False)
     if mode not in ("auto", "forward", "reverse"):
         raise ValueError(f"jacobian: mode must be 'auto', 'forward' or 'reverse', got {mode!r}")
     return _jacobian(f, argnums if argnum is None else argnum, mode, holomorphic, "jacobian")
+
+
+def _sparse(f: Callable[..., Any], argnums: Argnums, sparsity: Any, *, of_gradient: bool) -> Callable[..., Any]:
+    from .sparse import sparse_derivative  # needs SciPy
+
+    return sparse_derivative(f, argnums, sparsity, of_gradient=of_gradient)
 
 
 def jacrev(f: Callable[..., Any], argnums: Argnums = 0, *, holomorphic: bool = False) -> Callable[..., Any]:
@@ -191,17 +212,24 @@ def _of_chosen(
     return of_chosen, tuple(args[i] for i in numbers)
 
 
-def hessian(f: Callable[..., Any], argnums: Argnums = 0, *, argnum: Argnums | None = None) -> Callable[..., Any]:
+def hessian(
+    f: Callable[..., Any], argnums: Argnums = 0, *, sparsity: Any = None, argnum: Argnums | None = None
+) -> Callable[..., Any]:
     """A function that returns the Hessian of ``f``: the Jacobian of its Jacobian, both row by row.
 
-    For an argument of shape ``s`` and a scalar result it has shape ``s + s``.
+    For an argument of shape ``s`` and a scalar result it has shape ``s + s``. With ``sparsity=`` it is a sparse
+    matrix, as that of ``jacobian`` is; see ``hessian_sparsity`` for a pattern to be used again.
 
     >>> import numpy as np
     >>> hessian(lambda x: np.sum(x ** 3))(np.array([1., 2.]))
     array([[ 6.,  0.],
            [ 0., 12.]])
+    >>> hessian(lambda x: np.sum(x[1:] * x[:-1] ** 2), sparsity="detect")(np.ones(1000)).nnz
+    2997
     """
     which = argnums if argnum is None else argnum
+    if sparsity is not None:
+        return _sparse(f, which, sparsity, of_gradient=True)
     return jacrev(jacrev(f, which), which)
 
 

@@ -16,7 +16,6 @@ from ..core.pytree import is_leaf
 from ..core.untraced import settled
 from ..errors import NotDifferentiableError, UnsupportedError
 from ..numpy.shapes import concatenate, reshape
-from .colouring import Plan, plan_general, plan_symmetric
 from .forward import jvp
 from .gradients import check_function, chosen, describe, grad, input_spec, named_after, refuse_input, vjp
 from .vmap import vmap
@@ -26,7 +25,8 @@ try:
 
     from ..core.pattern import Dependence
     from ..ops import dependence as _dependence  # noqa: F401 - its rules
-except ImportError as error:
+    from .colouring import Plan, plan_general, plan_symmetric
+except ModuleNotFoundError as error:
     raise ImportError("sparse Jacobians and Hessians need SciPy: pip install scipy") from error
 
 

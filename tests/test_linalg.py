@@ -324,6 +324,26 @@ def test_a_singular_matrix_in_a_stack():
     assert np.isnan(found[1]).all()
 
 
+# -- functions of singular matrices -------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "f",
+    [
+        linalg.sqrtm,
+        linalg.logm,
+        lambda a: linalg.fractional_matrix_power(a, 0.3),
+        lambda a: linalg.fractional_matrix_power(a, 1.5),
+        lambda a: linalg.polar(a)[0],
+        lambda a: linalg.polar(a)[1],
+        lambda a: linalg.polar(a[:, :2] * [1.0, 0.0])[0],
+    ],
+)
+@pytest.mark.parametrize("a", [np.diag([1.0, 2.0, 0.0]), np.zeros((3, 3)), turned([1.0, 1.0, 0.0])])
+@pytest.mark.filterwarnings("ignore")  # of SciPy, that the matrix is singular
+def test_functions_of_singular_matrices(f, a):
+    with pytest.raises(UnsupportedError, match="the matrix is singular"):
+        grad(lambda a: (f(a)[:3, :2] * W[:3, :2]).sum().real)(a)
+
+
 # -- known in closed form -----------------------------------------------------------------------------
 def test_functions_of_matrices_at_diagonal_ones():
     """(f(x) - f(y)) / (x - y) is the derivative of an off-diagonal entry, f' of one on the diagonal."""
@@ -404,6 +424,7 @@ A = RNG.normal(size=(3, 3)) + 3 * np.eye(3)
         lambda n, s, a: s.pinv(a[:2], return_rank=True),
         lambda n, s, a: s.toeplitz(a[0] * 1j),
         lambda n, s, a: s.hankel(a[0]),
+        lambda n, s, a: tuple(f(a / 4) for f in (s.cosm, s.sinm, s.coshm, s.sinhm)),
         lambda n, s, a: s.solve_continuous_lyapunov(a, a),
         lambda n, s, a: s.norm(a, 2, axis=(0, 1), keepdims=True),
     ],

@@ -124,7 +124,8 @@ def read_vectors(g: Any, k: int, x: Any, axis: int) -> Read:
         if type(index) is Region or (type(index) is Arrays and not all(map(_on_host, index.arrays))):
             return None
         seen[index.whole() if type(index) is Arrays else index] = True
-    return tuple(map(bool, np.moveaxis(seen, axis, 0).any(axis=tuple(range(1, seen.ndim)))))
+    vectors = np.moveaxis(seen, axis, 0)
+    return tuple(bool(v.any()) for v in vectors)
 
 
 def _on_host(x: Any) -> bool:

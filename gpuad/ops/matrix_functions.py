@@ -15,8 +15,28 @@ import numpy as np
 from ..core.primitive import Primitive
 from .contract import matmul
 from .declare import constant, fit, operation
+from .decompositions import defined
 from .linalg import conj, h, solve, t
 from .shape import pad
+
+
+# -- singular matrices --------------------------------------------------------------------------------
+def _singular(xp: Any, a: Any) -> Any:
+    if not a.size:
+        return xp.zeros((*a.shape[:-2], 1, 1), bool)
+    s = xp.linalg.svd(a, compute_uv=False)[..., None]
+    return s[..., -1:, :] <= 4.0 * float(np.finfo(a.dtype).eps) * s[..., :1, :]
+
+
+#: Which matrices haven't full rank, up to rounding.
+singular = constant("singular", _singular)
+
+
+def _of_regular(g: Any, a: Any, name: str) -> Any:
+    """``g``, a cotangent or tangent that ``name`` has at regular matrices only."""
+    return defined(
+        g, singular(a), otherwise=f"{name}: the matrix is singular, up to rounding, and there is no derivative"
+    )
 
 
 # -- functions ----------------------------------------------------------------------------------------
@@ -44,31 +64,34 @@ def along(f: Callable[[Any], Any], a: Any, e: Any) -> Any:
     return f(block)[..., :n, n:] / scale
 
 
-def _matrix_function(name: str) -> Primitive:
-    prim: Primitive = operation(
-        f"scipy.linalg.{name}",
-        None,
-        lambda g, ans, a: along(prim, t(a), g),
-        jvp=lambda tangents, ans, a: along(prim, a, tangents[0]),
-        finish=fit,
-    )
-    return prim
-
-
-expm = _matrix_function("expm")
-logm = _matrix_function("logm")
-
-fractional_matrix_power: Primitive = operation(
-    "scipy.linalg.fractional_matrix_power",
+expm: Primitive = operation(
+    "scipy.linalg.expm",
     None,
-    lambda g, ans, a, *, t: along(lambda b: fractional_matrix_power(b, t=t), a.swapaxes(-1, -2), g),
+    lambda g, ans, a: along(expm, t(a), g),
+    jvp=lambda tangents, ans, a: along(expm, a, tangents[0]),
     finish=fit,
 )
+
+logm: Primitive = operation(
+    "scipy.linalg.logm",
+    None,
+    lambda g, ans, a: along(logm, t(a), _of_regular(g, a, "logm")),
+    jvp=lambda tangents, ans, a: along(logm, a, _of_regular(tangents[0], a, "logm")),
+    finish=fit,
+)
+
+
+def _power_vjp(g: Any, ans: Any, a: Any, *, t: float) -> Any:
+    g = _of_regular(g, a, "fractional_matrix_power")
+    return along(lambda b: fractional_matrix_power(b, t=t), a.swapaxes(-1, -2), g)
+
+
+fractional_matrix_power: Primitive = operation("scipy.linalg.fractional_matrix_power", None, _power_vjp, finish=fit)
 
 sqrtm: Primitive = operation(
     "scipy.linalg.sqrtm",
     None,
-    lambda g, ans, a: solve_sylvester(t(ans), t(ans), g),
+    lambda g, ans, a: solve_sylvester(t(ans), t(ans), _of_regular(g, a, "sqrtm")),
     finish=fit,
 )
 
@@ -183,7 +206,7 @@ def _unitary_factor(xp: Any, a: Any) -> Any:
 
 def _unitary_factor_vjp(g: Any, ans: Any, a: Any) -> Any:
     # From dU = U Ω + (1 - U Uᴴ) dA P⁻¹ with P Ω + Ω P = Uᴴ dA - dAᴴ U: Higham, "Functions of Matrices" (2008), ch. 8
-    u, g = ans, conj(g)
+    u, g = ans, conj(_of_regular(g, a, "polar"))
     p = matmul(h(u), a)
     overlap = matmul(h(u), g)
     total = matmul(u, solve_sylvester(p, p, overlap - h(overlap)))

@@ -37,18 +37,16 @@ def _cofactors(np, a):
     return determinants.cofactors(a, determinants.det(a))
 
 
-_SQUARE = [(2, 2), (3, 3), (2, 3, 3), (1, 1), (0, 2, 2)]
+_SQUARE = [(2, 3, 3), (0, 2, 2)]
 _SOLVE = [
     [(3, 3), (3,)],
-    [(3, 3), (3, 2)],
     [(2, 3, 3), (3,)],
-    [(2, 3, 3), (3, 2)],
     [(2, 3, 3), (2, 3, 1)],
     [(3, 3), (2, 3, 2)],
 ]
 
 SAMPLES = [sample("inv", _on_regular("inv"), shape, complex=True) for shape in _SQUARE]
-SAMPLES += [sample("det cofactors", _on_regular("det"), shape, complex=True) for shape in _SQUARE]
+SAMPLES += [sample("det cofactors", _on_regular("det"), shape, complex=True) for shape in [*_SQUARE, (1, 1)]]
 SAMPLES += [sample("slogdet", _logarithm, shape, complex=True) for shape in _SQUARE]
 SAMPLES += [
     sample("cofactors left_out", _cofactors, (3, 3), complex=True),

@@ -65,6 +65,8 @@ class _Names(dict[str, Any]):
         super().__setitem__("__builtins__", {**builtin, "__import__": _import})
 
     def __getitem__(self, name: str) -> Any:
+        if len(self) > 1:
+            self.settle()
         return _counterpart(self.names[name], self.names)
 
     def __contains__(self, name: object) -> bool:
@@ -76,6 +78,8 @@ class _Names(dict[str, Any]):
             self.names[name] = self.pop(name)
 
 
+#: The names of each module: what one lifted function sets, the next one finds.
+_names: dict[int, _Names] = {}
 _lifted_functions: weakref.WeakKeyDictionary[types.FunctionType, Callable[..., Any]] = weakref.WeakKeyDictionary()
 
 
@@ -83,7 +87,9 @@ def _lifted(f: types.FunctionType) -> Callable[..., Any]:
     known = _lifted_functions.get(f)
     if known is not None:
         return known
-    names = _Names(f.__globals__)
+    names = _names.get(id(f.__globals__))
+    if names is None:
+        names = _names[id(f.__globals__)] = _Names(f.__globals__)  # which keeps it alive
 
     @functools.wraps(f)
     def lifted(*args: Any, **kwargs: Any) -> Any:

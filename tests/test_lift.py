@@ -48,6 +48,23 @@ def test_names_of_the_module_of_imports_and_of_inner_functions():
     assert all_kinds_of_names(1.0) == pytest.approx(6 + 14 - 1 + math.sqrt(7) + 2)
 
 
+def remembered(n):
+    return state**n
+
+
+@lift
+def sets_a_global_name(x):
+    global state
+    state = x * 3.0
+    cubed = remembered(3)
+    state = x
+    return np.sum(cubed * remembered(1))
+
+
+def test_a_global_name_that_is_set_is_read_by_the_next_function():
+    np.testing.assert_allclose(grad(sets_a_global_name)(X), 4 * 27 * X**3)
+
+
 def test_the_module_itself_is_as_it_was():
     assert type(np.zeros(2)) is np.ndarray
     assert helper(2).tolist() == [0.0, 0.0]

@@ -124,8 +124,8 @@ def read_vectors(g: Any, k: int, x: Any, axis: int) -> Read:
         if type(index) is Region or (type(index) is Arrays and not all(map(_on_host, index.arrays))):
             return None
         seen[index.whole() if type(index) is Arrays else index] = True
-    vectors = np.moveaxis(seen, axis, 0)
-    return tuple(bool(v.any()) for v in vectors)
+    others = tuple(i for i in range(seen.ndim) if i != seen.ndim + axis)
+    return tuple(np.asarray(seen.any(axis=others)).tolist())
 
 
 def _on_host(x: Any) -> bool:

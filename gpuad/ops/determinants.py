@@ -67,11 +67,14 @@ def _regular(x: Any, cofactors: Any, value: Any) -> bool:
     return not np.any(sizes >= float(np.finfo(x.dtype).eps) ** -0.25 * np.abs(value))
 
 
+def _left_out(xp: Any, s: Any) -> Any:
+    n = s.shape[-1]
+    one = xp.eye(n, dtype=bool)
+    return xp.broadcast_to(one[:, None, :] | one[None, :, :], (*s.shape[:-1], n, n, n))
+
+
 #: For each pair (i, j), which numbers aren't in the product of all others.
-left_out = constant(
-    "left_out",
-    lambda xp, s: xp.eye(s.shape[-1], dtype=bool)[:, None, :] | xp.eye(s.shape[-1], dtype=bool)[None, :, :],
-)
+left_out = constant("left_out", _left_out)
 
 #: The derivatives of the determinant, which is given too. The rule is for both arguments.
 cofactors: Primitive = operation("cofactors", _cofactors, _cofactors_vjp, None)

@@ -450,6 +450,26 @@ def test_an_entry_and_the_whole_in_another_shape_are_read_after_a_write():
     check(f, X)
 
 
+def test_nothing_backwards():
+    def f(x):
+        x[0] = 2.0
+        nothing = x[:0][::-1]
+        assert nothing.shape == x[1:1][::-1][1:].shape == (0,)
+        return weigh(x) + nothing.sum()
+
+    check(f, X)
+
+
+def test_an_array_of_shape_0_in_another_shape():
+    def f(x):
+        a = gnp.array(x[0])
+        a[...] = a * x[1]
+        y = a.reshape(1)
+        return a * a + y[0] * 2.0 + (np.sin(a) + y.reshape(())) * x[2]
+
+    check(f, X)
+
+
 def test_a_view_of_a_view_of_a_view_and_so_on():
     def f(x):
         whole = rest = x * 1.0

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from .box import Box, Spec
 
 
@@ -173,6 +175,6 @@ def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
         if h.base is not None or len(h.gs) * _DENSE > h.spec.size:
             return add(c, h.dense(), owned)
         return h.add_to(c, h, owned), True
-    if not owned:
+    if not owned or isinstance(c, np.generic):
         return add(c, h.dense(), False)
     return h.scatter(h.spec, h.indices, h.gs, c if h.base is None else c + h.base), True

@@ -134,7 +134,7 @@ def window(x: Box, prim: View, params: dict[str, Any]) -> Window:
     base, steps = (memory.base, memory.steps) if isinstance(memory, Window) else (x, ())
     key = params.get("key")
     if type(key) is slice:  # a slice of a slice is one slice, lest a program that goes on and on take ever longer
-        found = range(x.spec.shape[0])[key]
+        found = range(x.spec.shape[0])[key] or range(0)
         before = steps[-1][1].get("key") if steps else None
         if type(before) is slice:
             steps = steps[:-1]

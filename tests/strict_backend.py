@@ -227,16 +227,9 @@ class Function(Namespace):
         return _wrap(self._theirs(*map(_unwrap, args), **{k: _unwrap(v) for k, v in kwargs.items()}))
 
 
-def _csr_array(parts, shape):
-    from scipy.sparse import csr_array
-
-    return csr_array(_unwrap(parts), shape=shape)
-
-
 class StrictBackend(Backend):
     name = "strict"
     array_types = (DeviceArray,)
-    overrides = {"scipy.sparse.csr_array": _csr_array}  # noqa: RUF012
     _xp = Namespace()
 
     @property

@@ -45,6 +45,7 @@ _LATER = {
     "checkpointing": "checkpoint checkpoint_sequence",
     "custom_rules": "custom_jvp custom_vjp",
     "transforms.sparse": "Sparsity hessian_sparsity jacobian_sparsity",
+    "implicit": "fixed_point root",
     "builtins": "dict isinstance list tuple type",
     "differential_operators": "deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "
     "holomorphic_grad make_ggnvp make_hvp make_jvp make_vjp multigrad_dict tensor_jacobian_product "

@@ -8,11 +8,12 @@ import numpy as np
 from scipy import optimize as theirs
 
 from ...errors import UnsupportedError
+from ...implicit import jacobian
 from ...numpy.frontend import functions, is_traced
 from ...ops.elementwise import where
 from ...transforms.gradients import grad
-from .implicit import Function, Unknowns, Watched, as_tuple, jacobian, traced_result, vector
 from .minima import Limits, lower_and_upper, minimum
+from .plainly import Function, Unknowns, Watched, as_tuple, traced_result, vector
 
 
 def _huber(z: Any) -> Any:

@@ -9,21 +9,12 @@ import numpy as np
 from scipy import optimize as theirs
 
 from ...errors import UnsupportedError
+from ...implicit import follow, jacobian
 from ...numpy.frontend import functions, is_traced
 from ...transforms.forward import jvp
 from ...transforms.gradients import grad, value_and_grad
 from ...values import stop_gradient
-from .implicit import (
-    Function,
-    Unknowns,
-    Watched,
-    as_tuple,
-    follow,
-    jacobian,
-    scalar,
-    traced_result,
-    vector,
-)
+from .plainly import Function, Unknowns, Watched, as_tuple, scalar, traced_result, vector
 
 _WITHOUT_GRADIENT = frozenset({"nelder-mead", "powell", "cobyla", "cobyqa"})
 _WITH_HESSIAN_PRODUCTS = frozenset({"newton-cg", "trust-ncg", "trust-krylov", "trust-constr"})

@@ -10,17 +10,8 @@ import numpy as np
 from scipy import optimize as theirs
 
 from ...core.box import spec_of
-from .implicit import (
-    Function,
-    Unknowns,
-    Watched,
-    as_tuple,
-    follow,
-    jacobian,
-    slope,
-    traced_result,
-    vector,
-)
+from ...implicit import elementwise, follow, jacobian, slope
+from .plainly import Function, Unknowns, Watched, as_tuple, traced_result, vector
 
 
 # -- of systems -----------------------------------------------------------------------------------------
@@ -186,7 +177,7 @@ def _moving(f: Function, args: tuple[Any, ...], result: Any, watched: Watched) -
         np.asarray(result.root)[()],
         watched.name,
         converged=bool(np.all(result.converged)),
-        elementwise=True,
+        inverse=elementwise,
     )
     return result
 
@@ -228,7 +219,7 @@ def newton(
     if not watched.traced:
         return found
     x = np.asarray(found[0] if full_output else found)[()]
-    moving = follow(lambda x: func(x, *args), x, "newton", converged=True, elementwise=True)
+    moving = follow(lambda x: func(x, *args), x, "newton", converged=True, inverse=elementwise)
     if not full_output:
         return moving
     if np.ndim(x):
@@ -250,7 +241,7 @@ def _bracketing(name: str) -> Function:
         if not watched.traced:
             return found
         x = found[0] if isinstance(found, tuple) else found
-        moving = follow(lambda x: f(x, *args), np.float64(x), name, converged=True, elementwise=True)
+        moving = follow(lambda x: f(x, *args), np.float64(x), name, converged=True, inverse=elementwise)
         if not isinstance(found, tuple):
             return moving
         report = copy.copy(found[1])

@@ -1,13 +1,6 @@
-"""How the solution of an equation moves with traced values, which the functions given to a solver read.
+"""What SciPy's solvers are given, and what the user gets: they are run with plain numbers.
 
-SciPy's solvers are run with plain numbers. By the implicit function theorem their solution x0 of F(x, θ) = 0
-moves by dx = -(∂F/∂x)⁻¹ (∂F/∂θ) dθ (Griewank & Walther, Evaluating Derivatives, 2nd ed., ch. 15). F may read θ
-as an argument or from around it, so we don't ask for θ but let F lead to it: of the steps
-
-    x ← x - J⁻¹ (F(x) - F(x0)),    J = ∂F/∂x at x0, a constant,
-
-with traced operations, none changes the value of x, the first makes its first derivative right, and each
-further one the next higher derivative: the error is multiplied by 1 - J⁻¹ ∂F/∂x, which vanishes at θ.
+The solution is differentiated as an implicit function: see ``gpuad.implicit``.
 """
 
 from __future__ import annotations
@@ -25,8 +18,6 @@ from ...core.pytree import is_leaf, leaves, tree_map
 from ...core.untraced import settled
 from ...errors import UnsupportedError
 from ...numpy.frontend import functions, is_traced
-from ...transforms.forward import jvp
-from ...transforms.gradients import vjp
 from ...values import stop_gradient
 
 Function = Callable[..., Any]
@@ -118,72 +109,7 @@ def as_tuple(args: Any) -> tuple[Any, ...]:
     return args if isinstance(args, tuple) else (args,)
 
 
-# -- derivatives --------------------------------------------------------------------------------------
-def jacobian(f: Function, x: Any) -> Any:
-    """The Jacobian of a function from vectors to vectors, by the rows or columns that are fewer."""
-    value, pullback = vjp(f, x)
-    rows, columns = len(value), len(x)
-    if rows <= columns:
-        return _stack([pullback(e)[0] for e in np.eye(rows, dtype=value.dtype)], (rows, columns), 0)
-    return _stack([jvp(f, (x,), (e,))[1] for e in np.eye(columns, dtype=x.dtype)], (rows, columns), 1)
-
-
-def _stack(parts: list[Any], shape: tuple[int, int], axis: int) -> Any:
-    return functions["stack"](parts, axis) if parts else np.zeros(shape)
-
-
-def slope(f: Function, x: Any) -> Any:
-    """The derivative of a function that works element by element."""
-    return jvp(f, (x,), (np.ones_like(x),))[1]
-
-
-# -- the implicit function ------------------------------------------------------------------------------
-def follow(f: Function, x0: Any, name: str, *, converged: bool, elementwise: bool = False) -> Any:
-    """The root ``x0`` of ``f``, a plain vector, as the function that it is of traced values that ``f`` reads.
-
-    ``converged`` is what the solver says; if it doesn't, ``x0`` must be close to a root nevertheless.
-    """
-    value = f(x0)
-    order = _levels(value)
-    if not order:
-        return x0
-    at_start = stop_gradient(value)
-    matrix = stop_gradient(slope(f, x0) if elementwise else jacobian(f, x0))
-    if np.shape(matrix) == (0, 0):
-        return x0
-    if not (elementwise or matrix.shape[0] == matrix.shape[1]):
-        raise UnsupportedError(f"{name}: {matrix.shape[0]} equations for {matrix.shape[1]} unknowns have no derivative")
-    regular = np.all(matrix != 0) if elementwise else np.linalg.cond(matrix) < 1e14
-    if not (regular and np.all(np.isfinite(matrix))):
-        raise UnsupportedError(
-            f"{name}: the solution has no derivative, for it isn't determined by its equations: their Jacobian (of a "
-            "minimum, the Hessian) is singular there. gpuad.stop_gradient(...) of what the functions read makes it a "
-            "constant"
-        )
-
-    def correction(residual: Any) -> Any:
-        return residual / matrix if elementwise else functions["linalg.solve"](matrix, residual)
-
-    if not converged and np.max(np.abs(correction(at_start))) > 1e-3 * (1.0 + np.max(np.abs(x0))):
-        raise UnsupportedError(
-            f"{name}: the solver didn't converge, and what it stopped at has no derivative. Look at the result with "
-            "gpuad.stop_gradient(...) of what the functions read"
-        )
-    x = x0
-    for _ in range(order):
-        x = x - correction(f(x) - at_start)
-    return x
-
-
-def _levels(x: Any) -> int:
-    """How many transformations trace ``x``, which is the highest order of a derivative that can be asked for."""
-    count = 0
-    while type(x) is Box:
-        count += x.level.depth >= 0
-        x = x.value
-    return count
-
-
+# -- what the user gets --------------------------------------------------------------------------------
 class TracedResult(OptimizeResult):  # type: ignore[misc]
     """A result of SciPy's whose numbers are traced, or left out where they would be constants by mistake."""
 

@@ -6,6 +6,7 @@
 array([0., 0., 0.])
 """
 
+from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from . import array_api as _array_api  # noqa: F401 - and what the array API standard asks of arrays
@@ -13,39 +14,48 @@ from . import array_methods as _array_methods  # noqa: F401 - gives traced array
 from . import backend as backend
 from . import cupy_hooks as _cupy_hooks  # noqa: F401 - lets CuPy's functions find them
 from . import numpy as numpy
-from . import test_util as test_util
 from .backend import use as use
-from .custom import defjvp as defjvp
-from .custom import defvjp as defvjp
-from .custom import primitive as primitive
-from .lift import lift as lift
-from .transforms.cost import cost as cost
-from .transforms.forward import jvp as jvp
-from .transforms.forward import linearize as linearize
 from .transforms.gradients import elementwise_grad as elementwise_grad
 from .transforms.gradients import grad as grad
 from .transforms.gradients import value_and_grad as value_and_grad
 from .transforms.gradients import vjp as vjp
-from .transforms.jacobians import hessian as hessian
-from .transforms.jacobians import hvp as hvp
-from .transforms.jacobians import jacfwd as jacfwd
-from .transforms.jacobians import jacobian as jacobian
-from .transforms.jacobians import jacrev as jacrev
-from .transforms.vmap import vmap as vmap
 from .values import stop_gradient as stop_gradient
 from .values import to_backend as to_backend
 from .values import to_numpy as to_numpy
+
+if TYPE_CHECKING:
+    from . import test_util as test_util
+    from .custom import defjvp as defjvp
+    from .custom import defvjp as defvjp
+    from .custom import primitive as primitive
+    from .lifting import lift as lift
+    from .transforms.cost import cost as cost
+    from .transforms.forward import jvp as jvp
+    from .transforms.forward import linearize as linearize
+    from .transforms.jacobians import hessian as hessian
+    from .transforms.jacobians import hvp as hvp
+    from .transforms.jacobians import jacfwd as jacfwd
+    from .transforms.jacobians import jacobian as jacobian
+    from .transforms.jacobians import jacrev as jacrev
+    from .transforms.vmap import vmap as vmap
 
 __version__ = "0.1.0"
 
 
 # What few programs need is imported when it is asked for: modules, and names from theirs, autograd's among them.
-_MODULES = frozenset("builtins core differential_operators extend misc scipy tracer util wrap_util".split())
+_MODULES = frozenset("builtins core differential_operators extend misc scipy test_util tracer util wrap_util".split())
 _LATER = {
+    "custom": "defjvp defvjp primitive",
+    "lifting": "lift",
+    "transforms.cost": "cost",
+    "transforms.forward": "jvp linearize",
+    "transforms.jacobians": "hessian hvp jacfwd jacobian jacrev",
+    "transforms.vmap": "vmap",
     "checkpointing": "checkpoint checkpoint_sequence",
     "custom_rules": "custom_jvp custom_vjp",
     "transforms.sparse": "Sparsity hessian_sparsity jacobian_sparsity",
     "implicit": "fixed_point root",
+    "transforms.products": "divergence ggnvp laplacian",
     "builtins": "dict isinstance list tuple type",
     "differential_operators": "deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "
     "holomorphic_grad make_ggnvp make_hvp make_jvp make_vjp multigrad_dict tensor_jacobian_product "
@@ -60,5 +70,10 @@ def __getattr__(name: str) -> _Any:
         return importlib.import_module(f"{__name__}.{name}")
     for module, names in _LATER.items():
         if name in names.split():
-            return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            found = globals()[name] = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES, *(name for names in _LATER.values() for name in names.split())})

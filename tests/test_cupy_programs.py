@@ -10,7 +10,7 @@ import pytest
 
 import gpuad
 from gpuad.errors import UnsupportedError
-from gpuad.lift import lift
+from gpuad import lift
 
 RNG = np.random.default_rng(5)
 X = RNG.uniform(0.2, 1.4, (4, 3))

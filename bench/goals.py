@@ -200,6 +200,29 @@ def writes() -> Result:
     return Result("n writes into an array, value and gradient", "s", figures, checks)
 
 
+def sparse() -> Result:
+    """The tridiagonal Hessian of Rosenbrock's function; where it isn't zero is found anew at every call."""
+    small, large = np.random.default_rng(0).normal(size=500), np.random.default_rng(0).normal(size=100_000)
+    ours = gpuad.hessian(programs.rosenbrock, sparsity="detect")
+    known = gpuad.hessian(programs.rosenbrock, sparsity=gpuad.hessian_sparsity(programs.rosenbrock)(large))
+    theirs = autograd.hessian(programs.rosenbrock)
+    agree({"autograd": [theirs(small)], "gpuad": [ours(small).toarray()]}, 1e-10)
+    figures = {
+        **seconds({"gpuad, n = 500": lambda: ours(small), "autograd, dense, n = 500": lambda: theirs(small)}, rounds=7),
+        **seconds({"gpuad, n = 10^5": lambda: ours(large), "the same, pattern given": lambda: known(large)}, rounds=7),
+    }
+    at_500 = figures["gpuad, n = 500"] / figures["autograd, dense, n = 500"]
+    return Result(
+        "The sparse Hessian of Rosenbrock's function",
+        "s",
+        figures,
+        [
+            at_most("sparse Hessian, n = 500, gpuad / autograd, dense", at_500, 0.05),
+            at_most("sparse Hessian, n = 10^5, seconds", figures["gpuad, n = 10^5"], 0.5),
+        ],
+    )
+
+
 def words() -> Result:
     """What it costs to say ``numpy`` instead of ``gpuad.numpy``: single functions of a 4 x 4 matrix."""
     x = np.random.default_rng(5).uniform(0.5, 1.5, (4, 4)) + np.eye(4)
@@ -310,6 +333,7 @@ ALL: dict[str, Callable[[], Result | list[Result]]] = {
     "large": large,
     "entries": entries,
     "writes": writes,
+    "sparse": sparse,
     "words": words,
     "memory": memory,
     "scaling": scaling,

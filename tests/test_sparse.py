@@ -267,7 +267,7 @@ def test_bundle_adjustment():
 
 # -- colourings ---------------------------------------------------------------------------------------------
 def random_pattern(m, n, rng):
-    return scipy.sparse.random_array((m, n), density=rng.uniform(0.0, 0.4), rng=rng).astype(bool).tocsr()
+    return scipy.sparse.csr_array(rng.random((m, n)) < rng.uniform(0.0, 0.4))
 
 
 def read(plan, matrix, pattern):

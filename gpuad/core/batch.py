@@ -107,8 +107,7 @@ def one_by_one(prim: Primitive, n: int, mapped: Sequence[bool], values: Sequence
     if prim.name not in _warned:
         _warned.add(prim.name)
         warnings.warn(
-            f"vmap: {prim.name} is evaluated example by example, for it has no batching rule; that takes longer. "
-            f"One can be stated as gpuad.defbatch({prim.name}, ...)",
+            f"vmap: {prim.name} is evaluated example by example, for it has no batching rule; that takes longer",
             RuntimeWarning,
             stacklevel=2,
         )

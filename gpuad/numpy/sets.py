@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..core.box import spec_of
+from ..core.box import innermost, spec_of
 from ..ops import elementwise as e
 from ..ops.index import getitem
 from .creation import as_array, as_arrays, home
@@ -16,7 +16,7 @@ from .frontend import functions, numpy_function
 
 def _places(x: Any, **options: Any) -> tuple[Any, ...]:
     """Where the entries of a set are in ``x``, and what else NumPy's ``unique`` tells of them."""
-    x = e.stop_gradient(x)
+    x = innermost(e.stop_gradient(x))
     return home(x).function("unique")(x, return_index=True, **options)[1:]  # type: ignore[no-any-return]
 
 

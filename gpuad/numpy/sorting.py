@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.lib.array_utils import normalize_axis_index
 
-from ..core.box import spec_of
+from ..core.box import innermost, spec_of
 from ..ops import elementwise as e
 from ..ops import sort as s
 from .creation import as_array, as_arrays, convert, home, laid_out, order_of
@@ -57,7 +57,7 @@ def sort_complex(a: Any) -> Any:
 
 @numpy_function("lexsort")
 def lexsort(keys: Any, axis: Any = -1) -> Any:
-    rows = functions["stack"]([e.stop_gradient(k) for k in as_arrays(keys)])
+    rows = functions["stack"]([innermost(e.stop_gradient(k)) for k in as_arrays(keys)])
     return home(rows).function("lexsort")(rows, axis=axis)
 
 

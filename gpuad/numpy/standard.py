@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import current
-from ..core.box import spec_of
+from ..core.box import innermost, spec_of
 from ..ops import elementwise as e
 from .creation import as_array, as_arrays, home
 from .frontend import functions, numpy_function
@@ -45,7 +45,7 @@ _descending("argsort")
 # -- membership -----------------------------------------------------------------------------------------
 @numpy_function("isin")
 def isin(element: Any, test_elements: Any, *options: Any, **keywords: Any) -> Any:
-    elements = [e.stop_gradient(a) for a in as_arrays([element, test_elements])]
+    elements = [innermost(e.stop_gradient(a)) for a in as_arrays([element, test_elements])]
     return home(*elements).function("isin")(*elements, *options, **keywords)
 
 

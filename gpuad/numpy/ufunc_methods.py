@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..backend import owner_of_type
-from ..core.box import make_spec, spec_of
+from ..core.box import innermost, make_spec, spec_of
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
 from ..ops import contract
@@ -157,7 +157,7 @@ def outer(ufunc: np.ufunc, known: Binary, a: Any, b: Any, /, *, dtype: Any = Non
 
 def _constant(ufunc: np.ufunc, method: str, x: Any, **options: Any) -> Any:
     """A method of a ufunc without derivative."""
-    x = e.stop_gradient(x)
+    x = innermost(e.stop_gradient(x))
     return getattr(home(x).function(ufunc.__name__), method)(x, **options)
 
 

@@ -67,6 +67,11 @@ def chosen_along(prim: Any, n: int, mapped: Mapped, values: Values, params: Para
 leading = elementwise
 
 
+def stacked(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) -> Any:
+    """The same for several arguments that have the same stack in front of different numbers of axes."""
+    return prim(*filled(values, mapped, n), **params)
+
+
 def of_filled(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) -> Any:
     """The rule of what works element by element, but gives as many entries as its first argument has."""
     return prim(*aligned(filled(values, mapped, n), [True] * len(values)), **params)
@@ -137,8 +142,23 @@ def joined(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) ->
     return prim(*filled(values, mapped, n), **{**params, "axis": params["axis"] + 1})
 
 
+def of_one(k: int) -> Rule:
+    """The rule of what goes along axes of argument ``k``, if that alone differs from example to example."""
+
+    def rule(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) -> Any:
+        if any(m for i, m in enumerate(mapped) if i != k):
+            return one_by_one(prim, n, mapped, values, params)
+        rank = ndim(values[k]) - 1
+        return prim(*values, **{name: shifted(v, rank) if name in _AXES else v for name, v in params.items()})
+
+    return rule
+
+
+_AXES = ("axis", "axes")
+
+
 def padded(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) -> Any:
-    if not isinstance(params["constant_values"], (bool, int, float, complex)):
+    if not isinstance(params.get("constant_values", 0.0), (bool, int, float, complex)):
         return one_by_one(prim, n, mapped, values, params)
     return prim(values[0], **{**params, "widths": ((0, 0), *params["widths"])})
 

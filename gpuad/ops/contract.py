@@ -249,6 +249,19 @@ def _convolve_pull(g: Any, other: Any, n: int) -> Any:
     return convolve(g, other[::-1])[m - 1 : m - 1 + n]
 
 
+def _convolve_batched(prim: Any, n: int, mapped: Sequence[bool], values: Sequence[Any], params: Any) -> Any:
+    from .shape import pad
+    from .windows import windows  # both of which need products
+
+    (x, y), (of_x, of_y) = values, mapped
+    if not of_x:
+        x, y, of_y = y, x, False
+    m = y.shape[-1]
+    around = pad(x, widths=((0, 0), (m - 1, m - 1)), constant_values=0.0)
+    parts = windows(around, window=(m,), axes=(1,))
+    return einsum(parts, y[..., ::-1], subscripts="nij,nj->ni" if of_y else "nij,j->ni")
+
+
 #: The full convolution of two vectors.
 convolve: Primitive = operation(
     "convolve",
@@ -258,6 +271,7 @@ convolve: Primitive = operation(
     linear=True,
     finish=fit,
     multiply_adds=lambda ans, x, y: x.size * y.size,
+    batch=_convolve_batched,
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.primitive import Primitive
+from .batching import front, of_one, one_by_one
 from .declare import fit, operation
 from .index import getitem
 from .shape import flip, pad, stack
@@ -34,10 +35,28 @@ def _convolve_vjp_y(g: Any, ans: Any, x: Any, y: Any, *, mode: str, method: str,
     return convolve(x, g, mode="valid", method=method, axes=axes)
 
 
+def _convolve_batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    inner = tuple(i + 1 for i in params["axes"])
+    if params["method"] in ("fft", "oa"):
+        x, y = (v if m else v[None] for v, m in zip(values, mapped, strict=True))
+        return prim(x, y, **{**params, "axes": inner})
+    if all(mapped) or (mapped[1] and params["mode"] == "valid"):
+        return one_by_one(prim, n, mapped, values, params)
+    # SciPy has no axes here. Along that of the examples one of the two is of length 1, which changes nothing.
+    x, y = (v if m else v[None] for v, m in zip(values, mapped, strict=True))
+    return prim(x, y, **{**params, "axes": (0, *inner)})
+
+
 #: Along ``axes``, counted from the front, broadcast along the others. ``mode`` is ``"full"``, or ``"valid"``, where
 #: no axis of ``y`` is longer than that of ``x``; ``method`` is SciPy's, or ``"oa"`` for its ``oaconvolve``.
 convolve: Primitive = operation(
-    "scipy.signal.convolve", _convolve, _convolve_vjp_x, _convolve_vjp_y, linear=True, finish=fit
+    "scipy.signal.convolve",
+    _convolve,
+    _convolve_vjp_x,
+    _convolve_vjp_y,
+    linear=True,
+    finish=fit,
+    batch=_convolve_batched,
 )
 
 
@@ -69,6 +88,16 @@ def _sliding_products_vjp_x(g: Any, ans: Any, k: Any, x: Any) -> Any:
     return _swap(sliding_products(_swap(flipped), _swap(pad(g, widths=around, constant_values=0.0))))
 
 
+def _sliding_products_batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    if all(mapped):
+        return one_by_one(prim, n, mapped, values, params)
+    k, x = (v.reshape((-1, *v.shape[2:])) if m else v for v, m in zip(values, mapped, strict=True))
+    found = prim(k, x)
+    if mapped[0]:
+        return found.reshape((n, -1, *found.shape[1:]))
+    return front(found.reshape((found.shape[0], n, -1, *found.shape[2:])), 1)
+
+
 #: Every ``k[p, :, …]`` laid on every ``x[q, :, …]`` wherever it fits inside, multiplied and summed: of shape
 #: ``(P, Q, *places)``. What undoes either argument is the same with other arguments.
 sliding_products: Primitive = operation(
@@ -78,6 +107,7 @@ sliding_products: Primitive = operation(
     _sliding_products_vjp_x,
     linear=True,
     finish=fit,
+    batch=_sliding_products_batched,
 )
 
 
@@ -105,4 +135,5 @@ recursive_filter: Primitive = operation(
     _recursive_vjp_a,
     lambda g, ans, a, u, *, axis: _undo_recursive(g, a, axis),
     finish=fit,
+    batch=of_one(1),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.primitive import Primitive
+from .batching import over_axis
 from .declare import fit, operation
 from .fft import weigh_ends
 
@@ -38,4 +39,5 @@ cosine_transform: Primitive = operation(
     _vjp,
     linear=True,
     finish=fit,
+    batch=over_axis,
 )

@@ -16,6 +16,7 @@ import numpy as np
 from ..core.box import spec_of
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
+from .batching import leading, of_filled, stacked
 from .contract import matmul
 from .declare import constant, fit, operation, real
 from .elementwise import imag, stop_gradient, where
@@ -59,7 +60,7 @@ def refuse(xp: Any, x: Any, bad: Any, *, otherwise: str) -> Any:
 
 
 #: The same as an operation.
-defined: Primitive = operation("defined", refuse, lambda g, ans, x, bad, *, otherwise: g, None)
+defined: Primitive = operation("defined", refuse, lambda g, ans, x, bad, *, otherwise: g, None, batch=of_filled)
 
 
 def _close(xp: Any, x: Any, y: Any) -> Any:
@@ -75,7 +76,7 @@ def _repeats(xp: Any, w: Any) -> Any:
 
 
 #: Which pairs of the numbers are one number, up to rounding; true on the diagonal.
-repeats = constant("repeats", _repeats)
+repeats = constant("repeats", _repeats, batch=leading)
 
 
 def _undecided(xp: Any, same: Any, gaps: Any, *parts: Any, read: tuple[bool, ...] | None) -> Any:
@@ -96,7 +97,7 @@ def _undecided(xp: Any, same: Any, gaps: Any, *parts: Any, read: tuple[bool, ...
 
 #: The pairs (i, j) of one number about whose vectors or values the entries of ``parts`` say something. Of the vectors,
 #: those that were ``read`` count (``None``: all).
-undecided = constant("undecided", _undecided)
+undecided = constant("undecided", _undecided, batch=leading)
 
 
 def over_gaps(numerators: Any, gaps: Any, same: Any, used: tuple[Any, ...], read: Read, name: str, values: str) -> Any:
@@ -146,11 +147,11 @@ def _turns(xp: Any, basis: Any, g: Any) -> Any:
 
 
 #: Whether a function with cotangent ``g`` changes when ``basis`` turns within its space.
-turns = constant("turns", _turns)
+turns = constant("turns", _turns, batch=leading)
 
 
 #: Whether anything in a matrix isn't zero.
-matters = constant("matters", lambda xp, x: xp.any(x != 0.0, axis=(-2, -1))[..., None, None])
+matters = constant("matters", lambda xp, x: xp.any(x != 0.0, axis=(-2, -1))[..., None, None], batch=leading)
 
 
 def _of_first_columns(g: Any, q: Any, k: int, name: str) -> Any:
@@ -181,7 +182,7 @@ def _cholesky_vjp(g: Any, ans: Any, x: Any) -> Any:
 
 
 #: The lower triangular factor; of ``x``, the lower triangle is read.
-cholesky: Primitive = operation("cholesky", lambda xp, x: xp.linalg.cholesky(x), _cholesky_vjp)
+cholesky: Primitive = operation("cholesky", lambda xp, x: xp.linalg.cholesky(x), _cholesky_vjp, batch=leading)
 
 
 # -- eigenvalues --------------------------------------------------------------------------------------
@@ -221,7 +222,11 @@ def eigh_jvp(tangents: Any, ans: Any, x: Any, *, lower: bool) -> Any:
 
 #: Eigenvalues and vectors of a Hermitian matrix, of which one triangle is read.
 eigh: Primitive = operation(
-    "eigh", lambda xp, x, *, lower: tuple(xp.linalg.eigh(x, "L" if lower else "U")), eigh_vjp, jvp=eigh_jvp
+    "eigh",
+    lambda xp, x, *, lower: tuple(xp.linalg.eigh(x, "L" if lower else "U")),
+    eigh_vjp,
+    jvp=eigh_jvp,
+    batch=leading,
 )
 
 
@@ -232,7 +237,7 @@ def _largest(xp: Any, v: Any) -> Any:
 
 
 #: Of each column, the entry that is largest.
-largest = constant("largest", _largest)
+largest = constant("largest", _largest, batch=leading)
 
 
 def _of_units(g: Any, v: Any) -> Any:
@@ -270,7 +275,9 @@ def eig_jvp(tangents: Any, ans: Any, x: Any) -> Any:
 
 
 #: Eigenvalues and vectors of any matrix.
-eig: Primitive = operation("eig", lambda xp, x: tuple(xp.linalg.eig(x)), eig_vjp, jvp=eig_jvp, finish=fit)
+eig: Primitive = operation(
+    "eig", lambda xp, x: tuple(xp.linalg.eig(x)), eig_vjp, jvp=eig_jvp, finish=fit, batch=leading
+)
 
 
 # -- singular values ----------------------------------------------------------------------------------
@@ -322,7 +329,7 @@ def _unknown_columns(xp: Any, vanish: Any, s: Any, x: Any, *slopes: Any, read: R
 
 
 #: The columns of ``x`` that are to be divided by a value that vanishes, and that matter; as ``undecided``.
-unknown_columns = constant("unknown_columns", _unknown_columns)
+unknown_columns = constant("unknown_columns", _unknown_columns, batch=stacked)
 
 
 def _vanish(xp: Any, s: Any) -> Any:
@@ -331,7 +338,7 @@ def _vanish(xp: Any, s: Any) -> Any:
 
 
 #: Which of the numbers are zero, up to rounding beside the largest; as a row.
-vanish = constant("vanish", _vanish)
+vanish = constant("vanish", _vanish, batch=leading)
 
 
 def _over_values(x: Any, s: Any, slopes: Any, read: Read) -> Any:
@@ -383,6 +390,7 @@ svd: Primitive = operation(
     lambda xp, x, *, full_matrices: tuple(xp.linalg.svd(x, full_matrices)),
     _svd_vjp,
     jvp=_svd_jvp,
+    batch=leading,
 )
 
 
@@ -422,4 +430,6 @@ def _qr_jvp(tangents: Any, ans: Any, x: Any, *, mode: str) -> Any:
 
 
 #: Q and R of matrices that aren't wider than high; ``mode`` is "reduced" or "complete".
-qr: Primitive = operation("qr", lambda xp, x, *, mode: tuple(xp.linalg.qr(x, mode)), _qr_vjp, jvp=_qr_jvp)
+qr: Primitive = operation(
+    "qr", lambda xp, x, *, mode: tuple(xp.linalg.qr(x, mode)), _qr_vjp, jvp=_qr_jvp, batch=leading
+)

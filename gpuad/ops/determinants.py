@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import innermost, spec_of
+from ..core.box import bottom, spec_of
 from ..core.primitive import Primitive
+from .batching import leading, stacked
 from .contract import matmul
 from .declare import constant, operation
 from .decompositions import diagonal_matrix, svd
@@ -23,13 +24,13 @@ def _per_matrix(numbers: Any, x: Any) -> Any:
 
 def _vanishes(numbers: Any) -> bool:
     """Whether one of the numbers is zero; a device isn't asked."""
-    numbers = innermost(numbers)
+    numbers = bottom(numbers)
     return isinstance(numbers, (np.ndarray, np.generic)) and not np.all(numbers)
 
 
 # -- determinants -------------------------------------------------------------------------------------
 det: Primitive = operation(
-    "det", lambda xp, x: xp.linalg.det(x), lambda g, ans, x: _per_matrix(g, x) * cofactors(x, ans)
+    "det", lambda xp, x: xp.linalg.det(x), lambda g, ans, x: _per_matrix(g, x) * cofactors(x, ans), batch=leading
 )
 
 
@@ -60,7 +61,7 @@ def _regular(x: Any, cofactors: Any, value: Any) -> bool:
 
     A device isn't asked: there the answer is no.
     """
-    x, cofactors, value = innermost(x), innermost(cofactors), innermost(value)
+    x, cofactors, value = bottom(x), bottom(cofactors), bottom(value)
     if not isinstance(x, np.ndarray):
         return False
     sizes = np.linalg.norm(x, axis=(-2, -1)) * np.linalg.norm(cofactors, axis=(-2, -1))
@@ -74,10 +75,10 @@ def _left_out(xp: Any, s: Any) -> Any:
 
 
 #: For each pair (i, j), which numbers aren't in the product of all others.
-left_out = constant("left_out", _left_out)
+left_out = constant("left_out", _left_out, batch=leading)
 
 #: The derivatives of the determinant, which is given too. The rule is for both arguments.
-cofactors: Primitive = operation("cofactors", _cofactors, _cofactors_vjp, None)
+cofactors: Primitive = operation("cofactors", _cofactors, _cofactors_vjp, None, batch=stacked)
 
 
 # -- logarithms ---------------------------------------------------------------------------------------
@@ -95,4 +96,4 @@ def _slogdet_vjp(g: Any, ans: Any, x: Any) -> Any:
 
 
 #: The sign of the determinant and the logarithm of its size.
-slogdet: Primitive = operation("slogdet", lambda xp, x: tuple(xp.linalg.slogdet(x)), _slogdet_vjp)
+slogdet: Primitive = operation("slogdet", lambda xp, x: tuple(xp.linalg.slogdet(x)), _slogdet_vjp, batch=leading)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive
+from .batching import over_axes, over_axis
 from .declare import fit, operation
 from .elementwise import conjugate
 from .index import getitem
@@ -40,7 +41,7 @@ def weighed_ends(xp: Any, x: Any, *, axis: int, first: float, inner: float, last
 
 
 weigh_ends: Primitive = operation(
-    "weigh_ends", weighed_ends, lambda g, ans, x, **weights: weigh_ends(g, **weights), linear=True
+    "weigh_ends", weighed_ends, lambda g, ans, x, **weights: weigh_ends(g, **weights), linear=True, batch=over_axis
 )
 
 
@@ -60,6 +61,7 @@ def _complex_transform(name: str) -> Primitive:
         vjp,
         linear=True,
         finish=fit,
+        batch=over_axes,
     )
     return prim
 
@@ -92,6 +94,7 @@ rfft: Primitive = operation(
     _rfft_vjp,
     linear=True,
     finish=fit,
+    batch=over_axis,
 )
 irfft: Primitive = operation(
     "fft.irfft",
@@ -99,4 +102,5 @@ irfft: Primitive = operation(
     _irfft_vjp,
     linear=True,
     finish=fit,
+    batch=over_axis,
 )

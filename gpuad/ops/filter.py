@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.primitive import Primitive
+from .batching import of_one, padded
 from .convolve import convolve, sliding_products
 from .declare import fit, operation
 from .shape import flip, reshape
@@ -56,9 +57,14 @@ extend: Primitive = operation(
     lambda xp, x, *, widths, mode: xp.pad(x, widths, mode=mode),
     lambda g, ans, x, *, widths, mode: fold(g, widths=widths, mode=mode),
     linear=True,
+    batch=padded,
 )
 fold: Primitive = operation(
-    "fold_edges", _fold, lambda g, ans, y, *, widths, mode: extend(g, widths=widths, mode=mode), linear=True
+    "fold_edges",
+    _fold,
+    lambda g, ans, y, *, widths, mode: extend(g, widths=widths, mode=mode),
+    linear=True,
+    batch=padded,
 )
 
 #: SciPy's names of what lies beyond the edge, and NumPy's.
@@ -128,5 +134,11 @@ _FEW = 128
 #: ``w`` has an axis for each of ``axes``, which are sorted. Beyond the edge of ``x`` comes what ``mode`` says in
 #: SciPy's words, where ``"constant"`` means zeros; nothing is conjugated.
 correlate: Primitive = operation(
-    "scipy.ndimage.correlate", _correlate, _correlate_vjp_x, _correlate_vjp_w, linear=True, finish=fit
+    "scipy.ndimage.correlate",
+    _correlate,
+    _correlate_vjp_x,
+    _correlate_vjp_w,
+    linear=True,
+    finish=fit,
+    batch=of_one(0),
 )

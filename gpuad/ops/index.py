@@ -138,7 +138,7 @@ class Layout:
         masks = [spec_of(a).dtype == bool for a in arrays]
         numbers = [k for k, i in enumerate(key) if i is ARRAY or type(i) in (int, bool)]
         #: How many axes the arrays have together.
-        self.width = max(1 if is_mask else n for n, is_mask in zip(ndims, masks, strict=True))
+        self.width = max(int(bool in map(type, key)), *(1 if m else n for n, m in zip(ndims, masks, strict=True)), 0)
         taken = sum(n if is_mask else 1 for n, is_mask in zip(ndims, masks, strict=True)) + sum(
             type(i) in (int, slice) for i in key
         )

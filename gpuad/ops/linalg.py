@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive
+from .batching import leading, solved
 from .contract import matmul
 from .declare import fit, operation
 from .elementwise import conjugate
@@ -35,7 +36,7 @@ def _inv_vjp(g: Any, ans: Any, x: Any) -> Any:
     return -matmul(matmul(t(ans), g), t(ans))
 
 
-inv: Primitive = operation("inv", lambda xp, x: xp.linalg.inv(x), _inv_vjp)
+inv: Primitive = operation("inv", lambda xp, x: xp.linalg.inv(x), _inv_vjp, batch=leading)
 
 
 def _solve_vjp_a(g: Any, ans: Any, a: Any, b: Any) -> Any:
@@ -67,4 +68,5 @@ solve: Primitive = operation(
     _solve_vjp_b,
     jvp=_solve_jvp,
     finish=fit,
+    batch=solved,
 )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..core.primitive import Primitive
+from .batching import leading
 from .contract import matmul
 from .declare import operation
 from .decompositions import refuse
@@ -66,7 +67,12 @@ def _stein_vjp(k: int) -> Any:
 
 #: ``x`` for ``x - pᴴ p x cᴴ c = q``.
 stein: Primitive = operation(
-    "stein", _stein, _stein_vjp(0), _stein_vjp(1), lambda g, ans, p, c, q: conj(stein(p, c, conj(g)))
+    "stein",
+    _stein,
+    _stein_vjp(0),
+    _stein_vjp(1),
+    lambda g, ans, p, c, q: conj(stein(p, c, conj(g))),
+    batch=leading,
 )
 
 
@@ -101,7 +107,7 @@ def _kept_and_cut_vjp(g: Any, ans: Any, x: Any, *, rcond: Any, atol: Any) -> Any
 
 #: The pseudo-inverse of what is kept of matrices that aren't wider than high, and what is cut off: singular values up
 #: to ``atol`` plus ``rcond`` times the largest.
-kept_and_cut: Primitive = operation("pinv", _kept_and_cut, _kept_and_cut_vjp)
+kept_and_cut: Primitive = operation("pinv", _kept_and_cut, _kept_and_cut_vjp, batch=leading)
 
 
 def pinv(x: Any, rcond: Any, atol: Any = 0.0) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.primitive import Binary, Primitive, Unary
+from .batching import elementwise
 from .declare import binary, fit, operation, unary
 from .elementwise import absolute, exp, greater, maximum, power, sign, where
 from .special_gamma import rgamma
@@ -224,7 +225,7 @@ def _airy_vjp(g: Any, ans: Any, z: Any) -> Any:
     return sum(h * slope for h, slope in zip(g, slopes, strict=True) if h is not None)
 
 
-airy: Primitive = operation("scipy.special.airy", None, _airy_vjp, finish=fit)
+airy: Primitive = operation("scipy.special.airy", None, _airy_vjp, finish=fit, batch=elementwise)
 
 
 def _struve_term(v: Any, x: Any) -> Any:

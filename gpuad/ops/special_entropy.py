@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..core.primitive import Binary, Primitive, Unary
+from .batching import elementwise
 from .declare import binary, constant, fit, operation, unary
 from .elementwise import (
     absolute,
@@ -38,7 +39,7 @@ sindg: Unary = unary("scipy.special.sindg", lambda g, ans, x: g * DEGREE * cosdg
 cosdg: Unary = unary("scipy.special.cosdg", lambda g, ans, x: g * -DEGREE * sindg(x), plain=False)
 tandg: Unary = unary("scipy.special.tandg", lambda g, ans, x: g * DEGREE * (1.0 + ans * ans), plain=False)
 cotdg: Unary = unary("scipy.special.cotdg", lambda g, ans, x: g * -DEGREE * (1.0 + ans * ans), plain=False)
-round_ = constant("scipy.special.round")
+round_ = constant("scipy.special.round", batch=elementwise)
 powm1: Binary = binary(
     "scipy.special.powm1",
     lambda g, ans, x, y: g * y * power(x, y - 1.0),

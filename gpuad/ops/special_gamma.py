@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..core.primitive import Binary, Primitive, Unary
+from .batching import elementwise
 from .declare import binary, constant, fit, operation, real, unary
 from .elementwise import cos, exp, less, log, sin, where
 from .special_rules import arrays_of_one_dtype, is_complex, of_number, refuse
@@ -77,7 +78,7 @@ polygamma: Primitive = operation(
 gamma: Unary = unary("scipy.special.gamma", lambda g, ans, x: g * ans * psi(x), plain=False)
 gammaln: Unary = unary("scipy.special.gammaln", lambda g, ans, x: g * psi(x), plain=False)
 loggamma: Unary = unary("scipy.special.loggamma", lambda g, ans, x: g * psi(x), plain=False)
-gammasgn = constant("scipy.special.gammasgn")
+gammasgn = constant("scipy.special.gammasgn", batch=elementwise)
 
 
 def _rgamma_slope(x: Any, ans: Any) -> Any:

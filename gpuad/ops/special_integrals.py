@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.primitive import Binary, Primitive, Unary
+from .batching import elementwise
 from .declare import binary, fit, operation, unary
 from .elementwise import absolute, cos, cosh, equal, exp, less, log, maximum, rint, sin, sinc, sinh, sqrt, where
 from .special_entropy import exprel
@@ -55,18 +56,21 @@ sici: Primitive = operation(
     None,
     lambda g, ans, x: _sum(g, (lambda: _sine_quotient(x), lambda: cos(x) / x)),
     finish=fit,
+    batch=elementwise,
 )
 shichi: Primitive = operation(
     "scipy.special.shichi",
     None,
     lambda g, ans, x: _sum(g, (lambda: _sinh_quotient(x), lambda: cosh(x) / x)),
     finish=fit,
+    batch=elementwise,
 )
 fresnel: Primitive = operation(
     "scipy.special.fresnel",
     None,
     lambda g, ans, x: _sum(g, (lambda: sin(PI / 2.0 * x * x), lambda: cos(PI / 2.0 * x * x))),
     finish=fit,
+    batch=elementwise,
 )
 
 
@@ -193,7 +197,7 @@ def _ellipj_in_m(g: Any, ans: Any, u: Any, m: Any) -> Any:
 
 
 #: sn, cn, dn and the amplitude.
-ellipj: Primitive = operation("scipy.special.ellipj", None, _ellipj_in_u, _ellipj_in_m, finish=fit)
+ellipj: Primitive = operation("scipy.special.ellipj", None, _ellipj_in_u, _ellipj_in_m, finish=fit, batch=elementwise)
 
 # -- hypergeometric -------------------------------------------------------------------------------------------
 _PARAMETER = "no derivative with respect to the parameters is known to gpuad"

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive, Unary
+from .batching import over_axis
 from .declare import operation, unary
 from .elementwise import equal, exp, where
 from .reduce import Axes, count_of, keep, kept, sum_
@@ -43,7 +44,7 @@ def _logsumexp_vjp(g: Any, ans: Any, x: Any, *, axis: Axes, keepdims: bool) -> A
     return keep(g, spec_of(x).shape, axis, keepdims) * shares(x, axis=axis)
 
 
-logsumexp: Primitive = operation("scipy.special.logsumexp", _logsumexp, _logsumexp_vjp)
+logsumexp: Primitive = operation("scipy.special.logsumexp", _logsumexp, _logsumexp_vjp, batch=over_axis)
 
 
 def _normalized(xp: Any, weights: Any, axis: Axes) -> Any:
@@ -68,9 +69,9 @@ def _softmax_vjp(g: Any, ans: Any, x: Any, *, axis: Axes) -> Any:
     return ans * (g - sum_(g * ans, axis=axis, keepdims=True))
 
 
-softmax: Primitive = operation("scipy.special.softmax", _softmax, _softmax_vjp)
+softmax: Primitive = operation("scipy.special.softmax", _softmax, _softmax_vjp, batch=over_axis)
 #: ``softmax``; terms that are infinite share equally.
-shares: Primitive = operation("shares", _shares, _softmax_vjp)
+shares: Primitive = operation("shares", _shares, _softmax_vjp, batch=over_axis)
 
 
 def _log_softmax(xp: Any, x: Any, *, axis: Axes) -> Any:
@@ -85,4 +86,5 @@ log_softmax: Primitive = operation(
     "scipy.special.log_softmax",
     _log_softmax,
     lambda g, ans, x, *, axis: g - exp(ans) * sum_(g, axis=axis, keepdims=True),
+    batch=over_axis,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.primitive import Primitive
+from .batching import elementwise
 from .declare import fit, variadic
 
 
@@ -21,4 +22,5 @@ weighted_sum: Primitive = variadic(
     lambda k, g, ans, *arrays, weights: g * weights[k],
     linear=True,
     finish=fit,
+    batch=elementwise,
 )

@@ -12,6 +12,7 @@ from ..backend import backend_of
 from ..core.box import make_spec, sample, spec_of
 from ..core.memory import View
 from ..core.primitive import Primitive
+from .batching import over_axes
 from .declare import operation, view
 from .index import ARRAY, Arrays, scatter_add
 from .shape import reshape
@@ -47,12 +48,18 @@ def _overlap_add(xp: Any, g: Any, *, shape: Shape, window: Shape, axes: Shape) -
     return out
 
 
+def _overlap_add_batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    axes = tuple(i + 1 for i in params["axes"])
+    return prim(values[0], **{**params, "shape": (n, *params["shape"]), "axes": axes})
+
+
 #: The windows of a size, ``window``, that fit along each of ``axes``, which are distinct; a view.
 windows: View = view(
     "windows",
     _windows,
     lambda g, ans, x, *, window, axes: overlap_add(g, shape=x.shape, window=window, axes=axes),
     writable=False,
+    batch=over_axes,
 )
 #: What undoes ``windows``.
 overlap_add: Primitive = operation(
@@ -60,6 +67,7 @@ overlap_add: Primitive = operation(
     _overlap_add,
     lambda g, ans, x, *, shape, window, axes: windows(g, window=window, axes=axes),
     linear=True,
+    batch=_overlap_add_batched,
 )
 
 

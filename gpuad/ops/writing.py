@@ -11,7 +11,7 @@ import numpy as np
 from ..backend import backend_of
 from ..core.batch import filled
 from ..core.box import Box, Spec, spec_of, twin
-from ..core.cotangent import Indexed
+from ..core.cotangent import Chosen, Indexed
 from ..core.filled import zeros_like
 from ..core.memory import Step, change
 from ..core.untraced import written
@@ -65,8 +65,14 @@ class Place:
         return write(x, v, *self.arrays, steps=self.steps, key=self.key)
 
     def __call__(self, g: Any, owned: bool) -> Any:
-        """The rule of what had been there before: its cotangent is that of the whole, without the place."""
-        return self.put_into(_mine(g, owned), 0.0)
+        """The rule of what had been there before: its cotangent is that of the whole, without the place.
+
+        What a mask chose to be overwritten doesn't count, whatever its derivative would be: as with ``where``.
+        """
+        g = self.put_into(_mine(g, owned), 0.0)
+        mask = self.arrays[0] if len(self.arrays) == 1 and not self.steps else None
+        whole = mask is not None and type(mask) is not Box and mask.dtype == bool and mask.shape == spec_of(g).shape
+        return Chosen(g, mask, False) if whole else g
 
     def batched(self, x: Any, v: Any, of_v: bool, arrays: Sequence[Any], mapped: Sequence[bool]) -> tuple[Place, Any]:
         """This place in an example as one in the batch ``x``, and what to write there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -65,9 +66,14 @@ class Integral:
     def parameter(self, k: int, g: Any, a: Any, b: Any, traced: tuple[Any, ...]) -> Any:
         """The cotangent of a traced leaf: the integrals of the integrand's derivatives by its entries."""
         known: dict[float, Any] = {}  # QUADPACK asks at much the same places for each entry
+        known_for: tuple[Any, ...] = ()
 
         def derivative(x: Any, *traced: Any) -> Any:
+            nonlocal known_for
             usual = type(x) is float and not is_traced(traced)
+            if usual and not all(map(operator.is_, traced, known_for)):  # another example of vmap
+                known.clear()
+            known_for = traced
             if usual and x in known:
                 return known[x]
             before, after = traced[:k], traced[k + 1 :]

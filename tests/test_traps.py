@@ -322,6 +322,13 @@ def test_a_list_of_traced_numbers_under_lift():
 
 
 # -- branches that aren't chosen --------------------------------------------------------------------------
+def overwritten(y, mask, value):
+    where = mask(y)
+    y[where] = value[where] if np.ndim(value) else value
+    y[1] = 2.0
+    return y
+
+
 CHOICES = [
     lambda x: np.where(x > 0, np.log(x), 0.0),
     lambda x: np.where(x > 0, np.log(np.sqrt(x)) / x, x),
@@ -334,6 +341,10 @@ CHOICES = [
     lambda x: np.where(x > 0, np.log(x) * x[2] / x[1], x)[::-1] * 2.0,
     lambda x: np.where(x > 0, np.log(x.reshape(2, 2).T).T.reshape(4), 1.0 + x * x),
     lambda x: np.where(x > 0, np.cumsum(np.where(x > 0, 1 / x, 0.0)), x),
+    lambda x: overwritten(np.log(x), lambda y: x <= 0, 0.0) * x[1],
+    lambda x: overwritten(overwritten(np.sqrt(x), np.isnan, 0.0), lambda y: y == 0, x),
+    lambda x: overwritten(np.where(x > 0, np.log(x), 0.0), lambda y: np.array([1, 1, 0, 0]) > 0, 3.0),
+    lambda x: overwritten(1 / x, lambda y: ~np.isfinite(y), x * x) * np.where(x != 0, np.log(x * x), 0.0),
 ]
 
 

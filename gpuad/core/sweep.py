@@ -49,17 +49,17 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
             continue
         if rule is passes:
             h = g
+        elif y is rewritten:
+            h = _of_rewritten(g, rule, owned[out]) if chosen else rule(g, owned[out])
+            if table[parent] is None:
+                table[parent], owned[parent] = h, True
+                continue
         elif chosen:
             h = _of_chosen(g, rule, ans, x, y)
         elif y is unary:
             h = rule(g, ans, x)
-        elif y is not rewritten:
-            h = rule(g, ans, x, y)
         else:
-            h = rule(g, owned[out])
-            if table[parent] is None:
-                table[parent], owned[parent] = h, True
-                continue
+            h = rule(g, ans, x, y)
         c = table[parent]
         if c is None:
             table[parent] = h
@@ -87,7 +87,11 @@ def _of_chosen(g: Chosen, rule: Any, ans: Any, x: Any, y: Any) -> Any:
         _, params, k, spec = x
         undo = prim.vjps[k]
         return Chosen(undo(g.array, None, spec, **params), undo(g.condition, None, spec, **params), g.when, g.clear)
-    if y is REWRITTEN:
-        return rule(g.dense(), False)
     h = rule(g.dense(), ans, x) if y is UNARY else rule(g.dense(), ans, x, y)
     return h.narrow(g) if type(h) is Chosen else h
+
+
+def _of_rewritten(g: Chosen, rule: Any, owned: bool) -> Chosen:
+    """The cotangent of what had been there before something was written: what wasn't chosen still doesn't count."""
+    h = rule(g.dense(), owned or not g.clear)
+    return h.narrow(g) if type(h) is Chosen else Chosen(h, g.condition, g.when)

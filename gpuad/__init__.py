@@ -25,9 +25,16 @@ from .values import to_numpy as to_numpy
 
 if TYPE_CHECKING:
     from . import test_util as test_util
+    from .checkpointing import checkpoint as checkpoint
+    from .checkpointing import checkpoint_sequence as checkpoint_sequence
+    from .core.pytree import register_container as register_container
     from .custom import defjvp as defjvp
     from .custom import defvjp as defvjp
     from .custom import primitive as primitive
+    from .custom_rules import custom_jvp as custom_jvp
+    from .custom_rules import custom_vjp as custom_vjp
+    from .implicit import fixed_point as fixed_point
+    from .implicit import root as root
     from .lifting import lift as lift
     from .transforms.cost import cost as cost
     from .transforms.forward import jvp as jvp
@@ -37,6 +44,9 @@ if TYPE_CHECKING:
     from .transforms.jacobians import jacfwd as jacfwd
     from .transforms.jacobians import jacobian as jacobian
     from .transforms.jacobians import jacrev as jacrev
+    from .transforms.products import divergence as divergence
+    from .transforms.products import ggnvp as ggnvp
+    from .transforms.products import laplacian as laplacian
     from .transforms.vmap import vmap as vmap
 
 __version__ = "0.1.0"
@@ -45,6 +55,7 @@ __version__ = "0.1.0"
 # What few programs need is imported when it is asked for: modules, and names from theirs, autograd's among them.
 _MODULES = frozenset("builtins core differential_operators extend misc scipy test_util tracer util wrap_util".split())
 _LATER = {
+    "core.pytree": "register_container",
     "custom": "defjvp defvjp primitive",
     "lifting": "lift",
     "transforms.cost": "cost",

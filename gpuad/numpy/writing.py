@@ -16,7 +16,7 @@ from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
 from ..ops.index import ARRAY, Arrays, gather, getitem, parsed, part
-from ..ops.writing import Place, Sum
+from ..ops.writing import Place, Sum, write
 from .creation import as_array, as_shape, home
 from .frontend import numpy_function
 
@@ -98,12 +98,11 @@ def _last_of_each(x: Box, key: Any, arrays: tuple[Any, ...], v: Box) -> Any:
     """``v`` for an index that may name entries twice: of these the last counts, and gets the derivative."""
     backend = home(x)
     xp = backend.functions
-    index = Arrays(key, arrays).whole()
-    who = xp.empty(x.spec.shape, np.intp)
-    shape = who[index].shape
+    nobody = xp.zeros(x.spec.shape, np.intp)
+    shape = spec_of(gather(nobody, *arrays, key=key)).shape
     number = xp.arange(int(np.prod(shape))).reshape(shape)
-    who[index] = number
-    last = who[index]  # the number of what is there in the end
+    who = write(nobody, number, *arrays, steps=(), key=key)
+    last = gather(who, *arrays, key=key)  # the number of what is there in the end
     flat = s.reshape(declare.broadcast_to(_without_ones(v, len(shape)), shape=shape), shape=(-1,), order="C")
     chosen = gather(flat, last, key=(ARRAY,))
     return e.where(last == number, chosen, e.stop_gradient(chosen))

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .core.box import Box, innermost
-from .core.memory import base_of, lying, owner_of
+from .core.box import Box, apart, innermost
+from .core.memory import base_of, current, lying, owner_of
 from .core.tape import binary_recorder
 from .core.untraced import settled
 from .errors import UnsupportedError
@@ -259,7 +259,7 @@ _ATTRIBUTES: dict[str, Callable[[Box], Any]] = {
     "mT": lambda x: functions["matrix_transpose"](x),
     "real": lambda x: functions["real"](x),
     "imag": lambda x: functions["imag"](x),
-    "_value": lambda x: x.level.constant(x) if x.level.stale else x.value,  # autograd's name
+    "_value": lambda x: apart(current(x).value),  # autograd's name
     "flat": lambda x: flat(x),
 }
 _SETTERS: dict[str, Callable[[Box, Any], None]] = {

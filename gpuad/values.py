@@ -6,7 +6,7 @@ from typing import Any
 
 from . import backend as backends
 from .backend import owner_of_type
-from .core.box import Box
+from .core.box import Box, apart
 from .core.pytree import tree_map
 from .errors import UnsupportedError
 from .ops import elementwise
@@ -19,7 +19,7 @@ def stop_gradient(x: Any) -> Any:
     >>> grad(lambda x: x * stop_gradient(x))(3.0)
     np.float64(3.0)
     """
-    return tree_map(lambda leaf: elementwise.stop_gradient(leaf) if type(leaf) is Box else leaf, x)
+    return tree_map(lambda leaf: apart(elementwise.stop_gradient(leaf)) if type(leaf) is Box else leaf, x)
 
 
 def to_backend(x: Any, name: str) -> Any:

@@ -110,6 +110,29 @@ def test_an_input_that_changes_before_the_pullback_is_called(n):
     assert pullback(np.ones(n))[0].tolist() == [2.0] * n
 
 
+def test_results_and_constants_that_are_written_into_before_the_pullback_is_called():
+    def f(x):
+        y = np.exp(x)
+        for kept in (gpuad.stop_gradient(y), gpuad.stop_gradient(x), y._value):
+            kept *= 0.0
+        return y * x, y
+
+    value, pullback, aux = vjp(f, X, has_aux=True)
+    value *= 0.0
+    aux *= 0.0
+    want = (1 + X) * np.exp(X)
+    np.testing.assert_allclose(pullback(np.ones(3))[0], want)
+
+    def outer(x):
+        value, pullback, aux = vjp(f, x, has_aux=True)
+        value *= 0.0
+        aux[0] = 5.0
+        moved = jvp(lambda z: (x.__setitem__(0, 7.0), z * z)[1], (x,), (x,))[0]
+        return np.sum(pullback(np.ones(3))[0] + moved)
+
+    np.testing.assert_allclose(grad(outer)(X), (2 + X) * np.exp(X) + 2 * X)
+
+
 def test_an_input_that_changes_inside():
     def f(x):
         y = x * x

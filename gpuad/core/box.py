@@ -135,6 +135,13 @@ def twin(x: Box) -> Box:
     return make_box(x.value, x.level, x.index, x.spec)
 
 
+def apart(x: Any) -> Any:
+    """``x`` as a program may have it that writes into what it has, while rules still read ``x``."""
+    if type(x) is Box:
+        return twin(x)
+    return x.copy(order="K") if owner_of_type(type(x)) is not None and not isinstance(x, np.generic) else x
+
+
 def move(x: Box, y: Box) -> None:
     """Let the box ``x`` be the array ``y`` from now on."""
     x.value, x.level, x.index, x.spec = y.value, y.level, y.index, y.spec

@@ -74,7 +74,12 @@ def _watched(level: Forward, primal: Any, tangent: Any, i: int) -> Any:
         if input_spec(leaf) is None:
             refuse_input(leaf, f"argument {i}{path}", "jvp")
     directions = iter(matching("jvp", tangent, f"the tangent of argument {i}", primal, f"argument {i}"))
-    return tree_map(lambda leaf: level.watch(leaf, next(directions)), primal)
+    return tree_map(lambda leaf: level.watch(as_it_is(leaf), as_it_is(next(directions))), primal)
+
+
+def as_it_is(x: Any) -> Any:
+    """``x`` as it is now, whatever is written into it while the function runs."""
+    return x.level.constant(x) if type(x) is Box else x
 
 
 def _value(level: Forward, x: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..array_api import explain
 from ..backend import backend_of, owner_of_type, recycle
-from ..core.box import Box, Spec, make_spec, sample, spec_of
+from ..core.box import Box, Spec, apart, make_spec, sample, spec_of
 from ..core.cotangent import add
 from ..core.filled import ones_like, zeros_like
 from ..core.foreign import Foreign
@@ -220,7 +220,8 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         return trace.pull(matching("vjp", cotangent, "the cotangent", value, "the value"), last=False)
 
-    return (value, pullback, trace.aux) if has_aux else (value, pullback)
+    given = tree_map(apart, value)
+    return (given, pullback, tree_map(apart, trace.aux)) if has_aux else (given, pullback)
 
 
 def matching(name: str, given: Any, what: str, value: Any, whose: str) -> list[Any]:

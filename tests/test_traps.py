@@ -92,8 +92,10 @@ def test_an_index_and_a_mask_that_change_after_something_was_written_there():
         np.add.at(y, i, x[1:])
         np.multiply.at(y, i, x[:2])
         y[i] += y[i[::-1]]
+        y += np.piecewise(x, [mask], [np.sin, 0.5]) + np.bincount(np.append(i, 1), weights=x * x)
+        counts = np.bincount(i, weights=x[1:])
         i[:], mask[:] = 1, False
-        return np.sum(y * y * [1.0, 2.0, 3.0])
+        return np.sum(y * y * [1.0, 2.0, 3.0]) + np.sum(counts**2)
 
     want = [(f(X + h) - f(X - h)) / 2e-6 for h in 1e-6 * np.eye(3)]
     np.testing.assert_allclose(grad(f)(X), want, rtol=1e-7)

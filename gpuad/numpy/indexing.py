@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..backend import owner_of_type
-from ..core.box import Box, spec_of
+from ..core.box import Box, apart, spec_of
 from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
@@ -108,7 +108,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
     spec = spec_of(x)
     if np.isscalar(condlist) or (np.ndim(condlist[0]) == 0 and spec.shape):
         condlist = [condlist]
-    masks = [_constant(c, x, bool) for c in condlist]
+    masks = [apart(_constant(c, x, bool)) for c in condlist]
     for mask in masks:
         if mask.shape != spec.shape:
             raise UnsupportedError(

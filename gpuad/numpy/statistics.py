@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import make_spec, spec_of
+from ..core.box import apart, make_spec, spec_of
 from ..ops import contract
 from ..ops import elementwise as e
 from ..ops import sort as s
@@ -92,7 +92,7 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     if spec_of(weights).shape != spec_of(x).shape:
         raise ValueError("The weights and list don't have the same length.")
     counts = home(x).function("bincount")(x, minlength=minlength)  # checks them, too
-    return _histogram_of(x, counts.shape[0], convert(weights, float))
+    return _histogram_of(apart(x), counts.shape[0], convert(weights, float))
 
 
 def _edges(a: Any, bins: Any, span: Any) -> Any:

@@ -37,6 +37,9 @@ class Sparsity:
     for each of the argument, in C order; ``products`` is how many products it takes. Given as ``sparsity=`` to
     ``jacobian`` or ``hessian`` it is used for every call. It must hold whatever can differ from zero in any of them,
     which is checked at the first.
+
+    ``Sparsity(pattern)`` makes one of any sparse or boolean matrix; with ``symmetric``, for a Hessian, one triangle
+    is enough, and fewer products do.
     """
 
     def __init__(self, pattern: Any, symmetric: bool = False) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from ..core.box import Box, spec_of
 from ..core.memory import derive
 from ..ops import contract
-from ..ops.contract import LETTERS, Shape
+from ..ops.batching import LETTERS
+from ..ops.contract import Shape
 from ..ops.declare import astype
 from ..ops.elementwise import conjugate
 from ..ops.shape import transpose

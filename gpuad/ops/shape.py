@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.batch import Batch
+from ..core.memory import View
 from ..core.primitive import Primitive
 from .batching import joined, leading, on_diagonal, over_axes, padded, reshaped, transposed
 from .declare import fit, operation, variadic, view
@@ -15,7 +16,7 @@ def _array(xp: Any, x: Any) -> Any:
     return x if hasattr(x, "reshape") else xp.asarray(x)  # a Python number
 
 
-reshape: Primitive = view(
+reshape: View = view(
     "reshape",
     lambda xp, x, *, shape, order: _array(xp, x).reshape(shape, order=order),
     lambda g, ans, x, *, shape, order: reshape(g, shape=x.shape, order=order),

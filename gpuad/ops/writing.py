@@ -84,6 +84,8 @@ class Place:
         key = self.key if type(self.key) is tuple else (self.key,)
         if self.steps or any(mapped):  # by numbers of the entries
             where = places(tuple(shape), self.steps, x)
+            index: tuple[Any, ...]
+            filling: tuple[Any, ...]
             if any(mapped):
                 where = gather_batched(gather, n, [False, *mapped], [where, *arrays], {"key": key})
                 rank = len(spec_of(where).shape) - 1

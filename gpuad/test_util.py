@@ -108,7 +108,13 @@ def check_grads(
             return vjp(f, *args)[1](u)
 
         gradient.__name__ = f"vjp of {name}"
-        more_of_it: dict[str, Any] = {"modes": modes, "rtol": rtol, "atol": atol, "eps": eps, "complex_step": complex_step}
+        more_of_it: dict[str, Any] = {
+            "modes": modes,
+            "rtol": rtol,
+            "atol": atol,
+            "eps": eps,
+            "complex_step": complex_step,
+        }
         check_grads(gradient, args, order - 1, seed=seed + 1, **more_of_it)
     return None
 

@@ -32,7 +32,7 @@ LOOPED = set(
 
 #: Samples that ask for values, which differ from example to example: how long a result is, a rank, a bound.
 REFUSED = (
-    "polymul[ polydiv[ unique[ lstsq[ mask[ quad[0d,0d,0d] adjoint_ode[ nonzero[ argwhere[ flatnonzero[ "
+    "polymul[ polydiv[ unique[ lstsq[ mask[4] quad[0d,0d,0d] adjoint_ode[ nonzero[ argwhere[ flatnonzero[ "
     "scipy=lstsq[ orth[ extract[ extract=squared[ histogram[ histogram=edges[ histogram2d["
 ).split()
 
@@ -286,6 +286,29 @@ def test_writes_through_views_and_into_arrays_made_inside():
         same(vmap(h, (0, 0))(X, i), [h(x, k) for x, k in zip(X, i, strict=True)])
         same(vmap(h, (0, None))(X, 3), [h(x, 3) for x in X])
     same(grad(lambda x: vmap(g)(x, i).sum())(X), [grad(g)(x, k) for x, k in zip(X, i, strict=True)])
+
+
+def test_a_mask_of_each_example_takes_one_number():
+    def g(x):
+        y, z = x * 2.0, np.outer(x, x)
+        y[x > 0] = 3.0
+        z[x < 0.5] = x[0]
+        return np.sum(y * z.sum(0))
+
+    for h in (g, grad(g)):
+        same(vmap(h)(X), [h(x) for x in X])
+
+
+def test_functions_that_compare():
+    for h in (
+        lambda x: np.isclose(x, x[::-1], atol=0.5),
+        lambda x: np.argsort(x) % 2 | (x > 0),
+        lambda x: x[np.argmax(x)],
+        lambda x: np.select([x > 0, x < -1], [x, x * x], 0.0),
+        lambda x: gnp.take(np.arange(4.0), np.argsort(x)),
+        lambda x: np.choose((x > 0).astype(int), [x, 2 * x]),
+    ):
+        same(vmap(h)(X), [h(x) for x in X])
 
 
 # -- Jacobians ----------------------------------------------------------------------------------------

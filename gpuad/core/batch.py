@@ -37,10 +37,10 @@ class Batch(Level):
 
     def watch(self, value: Any) -> Box:
         """One example, of the examples along the first axis of ``value``."""
-        spec = spec_of(value)
-        if not spec.shape or spec.shape[0] != self.size:
-            raise AssertionError(f"a batch of {self.size} examples has the shape {spec.shape}")
-        return make_box(value, self, 0, make_spec(spec.shape[1:], spec.dtype))
+        shape = value.shape
+        if not shape or shape[0] != self.size:
+            raise AssertionError(f"a batch of {self.size} examples has the shape {shape}")
+        return make_box(value, self, 0, make_spec(shape[1:], value.dtype))
 
     def close(self) -> None:
         """From here on, an operation on a box of this level is an error."""
@@ -49,6 +49,8 @@ class Batch(Level):
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if self.closed:
             leaked()
+        if len(args) == 1 and prim.elementwise:
+            return self.watch(prim(args[0].value, **params))
         values = self.opened(args)
         mapped = [type(a) is Box and a.level is self for a in args]
         rule = prim.batch or (elementwise if prim.elementwise else one_by_one)

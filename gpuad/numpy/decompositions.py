@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import spec_of
+from ..core.box import innermost, spec_of
 from ..ops import decompositions as d
 from ..ops import determinants
 from ..ops import linalg as systems
@@ -154,7 +154,7 @@ def cond(x: Any, p: Any = None) -> Any:
 def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
     options = {"tol": tol, "rtol": rtol} | ({"hermitian": True} if hermitian else {})
     given = {name: stop_gradient(value) for name, value in options.items() if value is not None}
-    A = stop_gradient(A)
+    A = innermost(stop_gradient(A))
     return plain_backend("matrix_rank", [A]).function("linalg.matrix_rank")(A, **given)
 
 

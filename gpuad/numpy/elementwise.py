@@ -16,7 +16,7 @@ from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
 from .creation import as_array, as_arrays, copied, home
-from .frontend import functions, numpy_function, plain_backend
+from .frontend import functions, is_traced, numpy_function, plain_backend
 from .ufuncs import define
 from .writing import setitem
 
@@ -26,8 +26,8 @@ _SAME = (
     "nextafter ldexp exp exp2 expm1 log log2 log10 log1p logaddexp logaddexp2 sin cos tan arcsin arccos arctan "
     "arctan2 sinh cosh tanh arcsinh arccosh arctanh deg2rad rad2deg maximum minimum fmax fmin conjugate absolute "
     "fabs equal not_equal less less_equal greater greater_equal logical_and logical_or logical_xor logical_not "
-    "isfinite isinf isnan signbit floor ceil trunc rint floor_divide heaviside bitwise_and bitwise_or bitwise_xor invert "
-    "left_shift right_shift"
+    "isfinite isinf isnan signbit floor ceil trunc rint floor_divide heaviside "
+    "bitwise_and bitwise_or bitwise_xor invert left_shift right_shift"
 ).split()
 _OTHER: dict[str, Callable[..., Any]] = {
     "power": e.power,
@@ -171,12 +171,23 @@ def _constant(name: str) -> None:
 
     @numpy_function(name)
     def answer(*args: Any, **options: Any) -> Any:
-        values = [e.stop_gradient(a) if type(a) is Box else a for a in args]
+        values = [innermost(e.stop_gradient(a)) if type(a) is Box else a for a in args]
         return plain_backend(name, values).function(name)(*values, **options)
 
 
-for _name in "isclose allclose array_equal array_equiv array_repr array_str array2string isfortran".split():
+for _name in "allclose array_equal array_equiv array_repr array_str array2string isfortran".split():
     _constant(_name)
+
+
+@numpy_function("isclose")
+def isclose(a: Any, b: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: bool = False) -> Any:
+    a, b, rtol, atol = (e.stop_gradient(x) if type(x) is Box else x for x in (a, b, rtol, atol))
+    if not is_traced((a, b, rtol, atol)):
+        return plain_backend("isclose", (a, b)).function("isclose")(a, b, rtol, atol, equal_nan)
+    finite = e.logical_and(e.isfinite(a), e.isfinite(b))
+    near = e.less_equal(e.absolute(e.where(finite, a, 0.0) - e.where(finite, b, 0.0)), atol + rtol * e.absolute(b))
+    found = e.logical_or(e.logical_and(finite, near), e.equal(a, b))
+    return e.logical_or(found, e.logical_and(e.isnan(a), e.isnan(b))) if equal_nan else found
 
 
 @numpy_function("isposinf")

@@ -34,6 +34,11 @@ def setitem(x: Box, index: Any, v: Any) -> None:
     if is_number(x):
         raise TypeError(f"'{type(sample(x)).__name__}' object does not support item assignment: it is a number")
     key, arrays = parsed(x, index)
+    if key == (ARRAY,) and type(arrays[0]) is Box and arrays[0].spec.dtype == bool and not spec_of(v).shape:
+        # Under vmap every example has a mask of its own.
+        (mask,) = arrays
+        chosen = e.where(mask[(..., *[None] * (len(x.spec.shape) - len(mask.spec.shape)))], v, x)
+        key, arrays, v = Ellipsis, (), declare.astype(chosen, dtype=x.spec.dtype)
     if type(v) is Box:
         if _is_there_already(x, key, arrays, v):
             return

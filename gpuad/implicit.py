@@ -104,13 +104,14 @@ class Problem:
     def vector(self, tree: Any) -> Any:
         """The numbers in a container that is like x0; of complex ones the real and the imaginary parts."""
         wants, has = [leaf for _, leaf in leaves(self.like)], [leaf for _, leaf in leaves(tree)]
-        if [spec.shape for spec in wants] != [np.shape(leaf) for leaf in has]:
+        if [spec.shape for spec in wants] != [spec_of(leaf).shape for leaf in has]:
             raise ValueError(
                 f"{self.name}: a function or solver returned {describe(tree) if len(has) == 1 else len(has)}"
                 f"{'' if len(has) == 1 else ' arrays'}, but x0 has the shapes {[spec.shape for spec in wants]}"
             )
         parts = []
         for spec, leaf in zip(wants, has, strict=True):
+            leaf = functions["asarray"](leaf) if isinstance(leaf, (float, int, complex)) else leaf
             halves = [functions["real"](leaf), functions["imag"](leaf)] if spec.dtype.kind == "c" else [leaf]
             parts += [functions["reshape"](half, (-1,)) for half in halves]
         return functions["concatenate"](parts) if len(parts) != 1 else parts[0]
@@ -152,7 +153,7 @@ def constant(f: Function) -> Function:
 
 
 def _size(v: Any) -> float:
-    return float(np.max(np.abs(v))) if len(v) else 0.0
+    return float(functions["max"](functions["abs"](v))) if spec_of(v).size else 0.0
 
 
 def _precision(v: Any) -> float:
@@ -187,8 +188,8 @@ def _newton(f: Function, x: Any, inverse: Inverse) -> Any:
 def _iterate(f: Function, x: Any) -> Any:
     for _ in range(100_000):
         before, x = x, f(x)
-        pairs = [(np.asarray(a), np.asarray(b)) for (_, a), (_, b) in zip(leaves(x), leaves(before), strict=True)]
-        if all(_size((a - b).reshape(-1)) <= _precision(a) * (1.0 + _size(a.reshape(-1))) for a, b in pairs):
+        pairs = [(a, b) for (_, a), (_, b) in zip(leaves(x), leaves(before), strict=True)]
+        if all(_size(a - b) <= _precision(a) * (1.0 + _size(a)) for a, b in pairs):
             return x
     raise RuntimeError("fixed_point: the iteration hasn't converged in 100,000 steps; pass another solver as solve=")
 
@@ -212,11 +213,11 @@ def follow(f: Function, x0: Any, name: str, *, converged: bool, inverse: Inverse
     """
     value = f(x0)
     order = _levels(value)
-    if not order or not np.size(x0):
+    if not order or not spec_of(x0).size:
         return x0
     at_start = stop_gradient(value)
     correction = (inverse or dense)(f, x0, name)
-    if not converged and _size(correction(at_start).reshape(-1)) > 1e-3 * (1.0 + _size(x0.reshape(-1))):
+    if not converged and _size(correction(at_start)) > 1e-3 * (1.0 + _size(x0)):
         raise UnsupportedError(
             f"{name}: the solver didn't converge, and what it stopped at has no derivative. Look at the result with "
             "gpuad.stop_gradient(...) of what the functions read"
@@ -241,20 +242,20 @@ def dense(f: Function, x0: Any, name: str) -> Function:
     matrix = stop_gradient(jacobian(f, x0))
     if matrix.shape[0] != matrix.shape[1]:
         raise UnsupportedError(f"{name}: {matrix.shape[0]} equations for {matrix.shape[1]} unknowns have no derivative")
-    _check_regular(matrix, np.linalg.cond(matrix) < 1e14, name)
+    if not functions["all"](functions["isfinite"](matrix)):
+        raise _singular(name)
+    singular_values = functions["linalg.svd"](matrix, compute_uv=False)
+    if not float(singular_values[-1]) > 1e-14 * float(singular_values[0]):
+        raise _singular(name)
     return lambda residual: functions["linalg.solve"](matrix, residual)
 
 
 def elementwise(f: Function, x0: Any, name: str) -> Function:
     """Where entry by entry is an equation of its own."""
     slopes = stop_gradient(slope(f, x0))
-    _check_regular(slopes, np.all(slopes != 0), name)
-    return lambda residual: residual / slopes
-
-
-def _check_regular(derivative: Any, regular: Any, name: str) -> None:
-    if not (regular and np.all(np.isfinite(derivative))):
+    if not (np.all(slopes != 0) and np.all(np.isfinite(slopes))):
         raise _singular(name)
+    return lambda residual: residual / slopes
 
 
 def _singular(name: str) -> UnsupportedError:

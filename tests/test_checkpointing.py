@@ -397,3 +397,24 @@ def test_what_is_refused():
         grad(lambda p: np.sum(checkpoint_sequence(writes, 5, memory=2)(X, p)))(X)
     with pytest.raises(ValueError, match="0 or more, and 1 or more"):
         checkpoint_sequence(writes, 5, memory=0)
+
+
+def test_on_every_backend(backend, xp):
+    x, w = backend.asarray(X), backend.asarray(W)
+
+    def host(tree):
+        return [backend.to_numpy(leaf) for _, leaf in leaves(tree)]
+
+    def step(x, i, w):
+        return gnp.tanh(x * w) + w * x
+
+    def found(keep, sequence, x, w):
+        run = sequence(step, 6, memory=2)
+        layer = keep(lambda x: gnp.tanh(x * w) * x)
+        return [
+            *grad(lambda x, w: gnp.sum(run(x, w) ** 2), (0, 1))(x, w),
+            grad(lambda x: gnp.sum(layer(layer(x))))(x),
+            hvp(lambda x: gnp.sum(run(layer(x), w)))(x, w),
+        ]
+
+    same([host(found(checkpoint, checkpoint_sequence, x, w))], [found(plain, simply, X, W)])

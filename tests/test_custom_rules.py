@@ -236,3 +236,14 @@ def test_a_primitive_under_vmap_in_a_gradient():
     with pytest.warns(RuntimeWarning, match="example by example"):
         got = grad(lambda w: np.sum(gpuad.vmap(cube)(w * X)))(2.0)
     np.testing.assert_allclose(got, 12 * np.sum(X**3))
+
+
+def test_on_every_backend(backend):
+    x, v = backend.asarray(X), backend.asarray(V)
+    f = custom_vjp(lambda x: x * x)
+    f.defvjp(lambda x: (f(x), x), lambda x, g: (10.0 * x * g,))
+    j = custom_jvp(lambda x: x * x)
+    j.defjvps(lambda t, ans, x: 10.0 * x * t)
+    for g in (f, j):
+        np.testing.assert_allclose(backend.to_numpy(grad(lambda x: (g(x) * v).sum())(x)), 10 * X * V)  # noqa: B023
+        np.testing.assert_allclose(backend.to_numpy(jvp(g, (x,), (v,))[1]), 10 * X * V)

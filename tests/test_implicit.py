@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gpuad
+import gpuad.numpy as gnp
 from gpuad import fixed_point, grad, hessian, hvp, jacobian, jvp, root
 from gpuad.core.pytree import leaves
 from gpuad.errors import NotDifferentiableError, UnsupportedError
@@ -203,3 +204,22 @@ def test_autograd_s_fixed_point_stays_where_it_was():
     from gpuad.misc.fixed_points import fixed_point as autograd_s
 
     assert autograd_s is not gpuad.fixed_point
+
+
+def test_on_every_backend(backend, xp):
+    a, b, v = map(backend.asarray, (A, B, V))
+
+    def f(x, a, b):
+        return a @ x + 0.1 * x * x * x - b
+
+    def total(b):
+        return gnp.sum(root(f, xp.zeros(3), a, b) ** 2)
+
+    same(backend.to_numpy(grad(total)(b)), grad(lambda b: np.sum(unrolled(A, b) ** 2))(B))
+    same(backend.to_numpy(hvp(total)(b, v)), hvp(lambda b: np.sum(unrolled(A, b) ** 2))(B, V))
+
+    def contraction(b):
+        return gnp.sum(fixed_point(lambda x: 0.3 * gnp.tanh(x) + b, xp.zeros(3)))
+
+    exact = 1.0 / (1.0 - 0.3 / np.cosh(fixed_point(lambda x: 0.3 * np.tanh(x) + B, np.zeros(3))) ** 2)
+    np.testing.assert_allclose(backend.to_numpy(grad(contraction)(b)), exact)

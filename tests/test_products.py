@@ -114,3 +114,14 @@ def test_what_is_refused():
     for operator in (laplacian, divergence, lambda f: lambda x: ggnvp(f)(x, x)):
         with pytest.raises(NotDifferentiableError, match="real"):
             operator(field)(X + 1j)
+
+
+def test_on_every_backend(backend):
+    x, v = backend.asarray(X), backend.asarray(V)
+
+    def f(x):
+        return x * x * x + x[0] * x
+
+    np.testing.assert_allclose(backend.to_numpy(ggnvp(f)(x, v)), ggnvp(f)(X, V))
+    np.testing.assert_allclose(backend.to_numpy(laplacian(lambda x: f(x).sum())(x)), laplacian(lambda x: f(x).sum())(X))
+    np.testing.assert_allclose(backend.to_numpy(divergence(f)(x)), divergence(f)(X))

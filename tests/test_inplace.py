@@ -450,6 +450,18 @@ def test_an_entry_and_the_whole_in_another_shape_are_read_after_a_write():
     check(f, X)
 
 
+def test_the_diagonal_that_einsum_gives():
+    def f(x):
+        a = np.outer(x[:3], x[3:])
+        np.einsum("ii->i", a)[1:] = x[:2] ** 2
+        d = np.einsum("iji->ji", x[:4].reshape(2, 1, 2) * 1.0)
+        d *= 3.0
+        a += np.einsum("ii->i", a)
+        return weigh(a, d, np.einsum("ii", a) * x[:1])
+
+    check(f, X)
+
+
 def test_nothing_backwards():
     def f(x):
         x[0] = 2.0

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.box import Box, spec_of
-from ..core.memory import derive
 from ..ops import contract
 from ..ops.batching import LETTERS
 from ..ops.contract import Shape
@@ -220,15 +219,13 @@ def einsum(*operands: Any, out: Any = None, dtype: Any = None, optimize: Any = F
 
 
 def _einsum_of_one(subscripts: str, x: Box) -> Any:
-    """Where nothing is summed up this is a view, as in NumPy; that of a diagonal we don't write into."""
+    """Where nothing is summed up this is a view, as in NumPy."""
     (step,) = _steps(subscripts, (x.spec.shape,), "greedy")
     term, out = step.subscripts.split("->")
     if len(term) == len(out):
         return transpose(x, axes=tuple(map(term.index, out)))
-    y = contract.fold(x, subscripts=step.subscripts)
-    if set(term) == set(out) and type(y) is Box:
-        derive(y, x, contract.fold, {"subscripts": step.subscripts})
-    return y
+    found = contract.diagonals if set(term) == set(out) else contract.fold
+    return found(x, subscripts=step.subscripts)
 
 
 def _subscripts_and_arrays(operands: Sequence[Any]) -> tuple[str, list[Any]]:

@@ -7,9 +7,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ..core.memory import View
 from ..core.primitive import Primitive
 from .batching import LETTERS, leading, lettered, multiplied, over_axis
-from .declare import fit, operation
+from .declare import fit, operation, view
 from .elementwise import conjugate, where
 
 Shape = tuple[int, ...]
@@ -105,12 +106,20 @@ def _unfold(xp: Any, x: Any, *, subscripts: str, shape: Shape) -> Any:
     return x if x.shape == shape else xp.broadcast_to(x, shape)
 
 
-#: Diagonals (of repeated letters), sums (over letters not in the result) and transposes: ``"aab->ba"``.
+#: Diagonals (of repeated letters), sums (over letters not in the result) and transposes: ``"aabc->ba"``.
 fold: Primitive = operation(
     "fold",
     _fold,
     lambda g, ans, x, *, subscripts: unfold(g, subscripts=_reversed(subscripts), shape=x.shape),
     linear=True,
+    batch=lettered,
+)
+
+#: The same where nothing is summed up, so that it is a view: ``"aab->ba"``.
+diagonals: View = view(
+    "diagonals",
+    _fold,
+    lambda g, ans, x, *, subscripts: unfold(g, subscripts=_reversed(subscripts), shape=x.shape),
     batch=lettered,
 )
 

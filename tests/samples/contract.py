@@ -73,10 +73,10 @@ _EINSUM_OF_MORE = [
     ("...i,i...,i", (2, 3), (3, 2), (3,)),
 ]
 _FOLD = [
-    ("ii->i", (3, 3)), ("ii", (3, 3)), ("iji->ji", (2, 3, 2)), ("iij->", (2, 2, 3)), ("iii->i", (2, 2, 2)),
-    ("ij->", (2, 3)), ("ij->j", (2, 3)), ("ijk->kj", (2, 3, 2)), ("i...->...", (2, 3)), ("ij->i", (2, 0)),
-    ("ii->i", (0, 0)),
+    ("ii", (3, 3)), ("iij->", (2, 2, 3)), ("iij->j", (2, 2, 3)), ("ij->", (2, 3)), ("ij->j", (2, 3)),
+    ("ijk->kj", (2, 3, 2)), ("i...->...", (2, 3)), ("ij->i", (2, 0)),
 ]  # fmt: skip
+_DIAGONALS = [("ii->i", (3, 3)), ("iji->ji", (2, 3, 2)), ("iii->i", (2, 2, 2)), ("ii->i", (0, 0))]
 _TURN = [("ijk->kij", (2, 3, 2)), ("ba", (2, 3)), ("...i->i...", (2, 3, 2)), ("->", ())]
 
 
@@ -107,6 +107,10 @@ SAMPLES += [sample("einsum", _einsum(s), *shapes, complex=True, label=f"einsum {
 SAMPLES += [sample("einsum", _einsum(s), *shapes, complex=True, label=f"einsum {s} ") for s, *shapes in _EINSUM_OF_MORE]
 SAMPLES += [
     sample("fold unfold", _squared(_einsum(s)), shape, complex=True, label=f"einsum {s} ") for s, shape in _FOLD
+]
+SAMPLES += [
+    sample("diagonals unfold", _squared(_einsum(s)), shape, complex=True, label=f"einsum {s} ")
+    for s, shape in _DIAGONALS
 ]
 SAMPLES += [
     sample("transpose", _squared(_einsum(s)), shape, complex=True, label=f"einsum {s} ") for s, shape in _TURN

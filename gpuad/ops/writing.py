@@ -93,10 +93,9 @@ class Place:
             else:
                 where = gather(where, *arrays, key=key) if arrays else where[key]
                 rank = len(spec_of(where).shape)
-                index, filling = (
-                    (slice(None), ARRAY),
-                    (where if type(where) is Box else backend_of((where,)).asarray(where),),
-                )
+                if isinstance(where, np.generic):
+                    where = np.asarray(where)
+                index, filling = (slice(None), ARRAY), (where,)
             return type(self)(((reshape, {"shape": (n, -1), "order": "C"}),), index, filling), _region(v, of_v, rank)
         if not arrays:
             rank = np.broadcast_to(np.empty((), bool), shape)[key].ndim

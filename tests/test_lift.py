@@ -153,6 +153,17 @@ def test_methods_of_ufuncs():
     assert grad(f)(X).tolist() == [2.0, 2.5, -1.0]
 
 
+def test_from_entry_to_entry():
+    @lift
+    def f(x):
+        out = np.zeros((3, 1))
+        for (i, j), value in np.ndenumerate(x[:, None]):
+            out[i, j] = value * (i + 1)
+        return sum(a * n for (n, _), a in np.ndenumerate(out)) + sum(a for _, a in np.ndenumerate(np.ones(2)))
+
+    assert grad(f)(X).tolist() == [0.0, 2.0, 6.0]
+
+
 def test_names_that_are_not_there_are_errors_as_ever():
     @lift
     def f(x):

@@ -1,4 +1,4 @@
-"""NumPy's functions that call a function of the program's, on rows or on axes."""
+"""NumPy's functions that call a function of the program's, on rows or on axes, or go from entry to entry."""
 
 from __future__ import annotations
 
@@ -43,3 +43,9 @@ def apply_over_axes(func: Callable[..., Any], a: Any, axes: Any) -> Any:
             raise ValueError("function is not returning an array of the correct shape")
         a = result
     return a
+
+
+@numpy_function("ndenumerate")
+def ndenumerate(arr: Any) -> Any:
+    arr = as_array(arr)
+    return ((place, getitem(arr, place)) for place in itertools.product(*map(range, spec_of(arr).shape)))

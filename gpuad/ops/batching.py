@@ -217,14 +217,23 @@ def solved(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) ->
     a, b = values
     of_a, of_b = ndim(a) - mapped[0], ndim(b) - mapped[1]
     if not mapped[0] and of_a == 2 and of_b <= 2:
-        if of_b == 1:
-            return prim(a, b.T, **params).T
-        rows, columns = spec_of(b).shape[1:]
-        together = b.transpose((1, 0, 2)).reshape((rows, n * columns))
-        return prim(a, together, **params).reshape((-1, n, columns)).transpose((1, 0, 2))
+        return solved_once(prim, n, mapped, values, params)
     if of_b > 1:
         return prim(*aligned(values, mapped), **params)
     return prim(*aligned([a, b[..., None]], mapped), **params)[..., 0]
+
+
+def solved_once(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) -> Any:
+    """The rule of solvers that know no stacks: with one matrix for all examples, the right sides side by side."""
+    a, b = values
+    of_b = ndim(b) - mapped[1]
+    if mapped[0] or ndim(a) > 2 or of_b > 2:
+        return one_by_one(prim, n, mapped, values, params)
+    if of_b == 1:
+        return prim(a, b.T, **params).T
+    rows, columns = spec_of(b).shape[1:]
+    together = b.transpose((1, 0, 2)).reshape((rows, n * columns))
+    return prim(a, together, **params).reshape((-1, n, columns)).transpose((1, 0, 2))
 
 
 # -- searching ----------------------------------------------------------------------------------------

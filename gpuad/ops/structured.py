@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.primitive import Primitive
+from .batching import solved_once
 from .contract import convolve, matmul
 from .declare import constant, fit, operation
 from .linalg import solve, t
@@ -65,6 +66,7 @@ solve_triangular: Primitive = operation(
     ),
     jvp=_triangular_jvp,
     finish=fit,
+    batch=solved_once,
 )
 
 
@@ -141,6 +143,7 @@ solve_banded: Primitive = operation(
     _banded_vjp_ab,
     lambda g, ans, ab, b, *, bands: solve_banded(_transposed_bands(ab, bands), g, bands=bands[::-1]),
     finish=fit,
+    batch=solved_once,
 )
 
 
@@ -161,4 +164,5 @@ solve_toeplitz: Primitive = operation(
     _toeplitz_vjp_values,
     lambda g, ans, values, b: solve_toeplitz(values[::-1], g),
     finish=fit,
+    batch=solved_once,
 )

@@ -268,13 +268,19 @@ def _read(xp: Any, x: Any, *, steps: tuple[Step, ...]) -> Any:
     return found if isinstance(found, np.generic) else found.copy(order="K")  # NumPy's operations keep the order, too
 
 
+def _rows(x: Any) -> Any:
+    """The examples, each in one axis."""
+    n, *shape = spec_of(x).shape
+    return x.reshape((n, math.prod(shape)))
+
+
 #: The view of ``x`` to which ``steps`` lead, as an array of its own.
 read = operation(
     "read",
     _read,
     lambda g, ans, x, *, steps: Indexed(g, x, Region(steps), spec_of(g).size),
     linear=True,
-    batch=lambda prim, n, mapped, values, params: values[0].reshape((n, -1))[
+    batch=lambda prim, n, mapped, values, params: _rows(values[0])[
         :, places(spec_of(values[0]).shape[1:], params["steps"], values[0])
     ],
 )

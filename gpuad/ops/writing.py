@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -96,7 +97,8 @@ class Place:
                 if isinstance(where, np.generic):
                     where = np.asarray(where)
                 index, filling = (slice(None), ARRAY), (where,)
-            return type(self)(((reshape, {"shape": (n, -1), "order": "C"}),), index, filling), _region(v, of_v, rank)
+            flat = (reshape, {"shape": (n, math.prod(shape)), "order": "C"})
+            return type(self)((flat,), index, filling), _region(v, of_v, rank)
         if not arrays:
             rank = np.broadcast_to(np.empty((), bool), shape)[key].ndim
             return type(self)((), behind(key), ()), _region(v, of_v, rank)

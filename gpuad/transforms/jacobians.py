@@ -175,6 +175,9 @@ def _batched(linear: Callable[[Any], Any], tree: Any, other: Any) -> Any:
     largest = max([1, *(spec_of(leaf).size for leaf in arrays)])
     at_once = backend_of([sample(leaf) for leaf in arrays]).at_once
     step = max(1, at_once // largest, min(_FEW, _TOO_LARGE // largest))
+    if not n and other is not None:
+        xp = backend_of([sample(leaf) for leaf in arrays]).xp
+        return tree_map(lambda x: xp.zeros((0, *spec_of(x).shape), spec_of(x).dtype), other)
     if n == 1:  # no batch is needed
         result = linear(tree_map(lambda e: e[0], _units(tree, 0, 1)))
         return tree_map(lambda g: reshape(g, (1, *spec_of(g).shape)), result)

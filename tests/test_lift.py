@@ -153,6 +153,18 @@ def test_methods_of_ufuncs():
     assert grad(f)(X).tolist() == [2.0, 2.5, -1.0]
 
 
+def test_arrays_made_of_lists_and_of_chance():
+    @lift
+    def f(x):
+        total = 0.0
+        for made in (np.asarray([0.0, 1.0, 2.0]), np.random.rand(3), np.random.normal(size=3), np.tile(1.0, 3)):
+            made[1:] = x[:2]
+            total = total + made[1] * made[2]
+        return total
+
+    np.testing.assert_allclose(grad(f)(X), [4 * X[1], 4 * X[0], 0.0])
+
+
 def test_from_entry_to_entry():
     @lift
     def f(x):

@@ -176,14 +176,20 @@ def _plain(name: str, traced: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     except AttributeError:
         function = traced  # what this backend lacks can be written with primitives that it has
     result = function(*args, **kwargs)
-    return fresh(result) if name in _MAKERS else result
+    return fresh(result) if _makes(name, args) else result
 
 
 #: What gives an array that nobody else has yet. Inside a differentiated function it takes traced writes.
 _MAKERS = frozenset(
     "zeros ones empty full zeros_like ones_like empty_like full_like array copy arange linspace logspace geomspace eye "
-    "identity tri fromfunction astype".split()
+    "identity tri fromfunction astype tile repeat vander diagflat random.rand random.randn random.random random.normal "
+    "random.standard_normal random.uniform".split()
 )
+
+
+def _makes(name: str, args: tuple[Any, ...]) -> bool:
+    """Whether the function ``name`` gives an array that nobody else has, also where it would pass an array on."""
+    return name in _MAKERS or (name in ("asarray", "asanyarray") and bool(args) and type(args[0]) in (list, tuple))
 
 
 def find(prefix: str, module: Any, name: str) -> Any:
@@ -209,7 +215,7 @@ def _pass_on(name: str, theirs: Any) -> Any:
         if is_traced(args) or is_traced(kwargs.values()):
             args, kwargs = constants(name, args, kwargs)
         result = plain_backend(name, (*args, *kwargs.values())).function(name)(*args, **kwargs)
-        return fresh(result) if name in _MAKERS else result
+        return fresh(result) if _makes(name, args) else result
 
     function.__name__ = function.__qualname__ = name.rpartition(".")[2]
     function.__doc__ = getattr(theirs, "__doc__", None)

@@ -91,6 +91,23 @@ def test_batched_as_one_by_one(s, backend, monkeypatch):
     assert batch._warned <= LOOPED
 
 
+@pytest.mark.filterwarnings("ignore:vmap")
+@pytest.mark.parametrize("s", [s for s in SAMPLES if s.order], ids=lambda s: s.label)
+def test_a_pullback_of_many_cotangents(s):
+    """What Jacobians are made of: the values are the same for all, the cotangents aren't."""
+    args = inputs(s, gpuad.backend.get("numpy"))
+    with numpy.errstate(all="ignore"):
+        value, pullback = vjp(lambda *a: [y for y in flat(s.f(gnp, *a)) if gnp.asarray(y).dtype.kind in "fc"], *args)
+        many = [numpy.stack([numpy.cos(y), numpy.ones_like(y)]) for y in value]
+        if not many:
+            return
+        got = vmap(pullback)(many)
+        want = [pullback([c[i] for c in many]) for i in range(2)]
+    for g, w in zip(got, map(numpy.stack, zip(*want, strict=True)), strict=True):
+        assert (g.shape, g.dtype) == (w.shape, w.dtype)
+        numpy.testing.assert_allclose(g, w, rtol=1e-7, atol=1e-9 * max(1.0, numpy.max(abs(w), initial=0)))
+
+
 # -- where examples lie -------------------------------------------------------------------------------
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 4))

@@ -196,9 +196,14 @@ def test_failed_write_leaves_the_old_file(monkeypatch, tmp_path, capsys):
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs POSIX pipes and signals")
 
 
+def heed_interrupts():
+    """A shell has what it runs in the background ignore them, and that is handed down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*args, **options):
     return subprocess.Popen(
-        [*COMMAND, *args], env=environment(), cwd="/", stderr=subprocess.PIPE, **options
+        [*COMMAND, *args], env=environment(), cwd="/", stderr=subprocess.PIPE, preexec_fn=heed_interrupts, **options
     )
 
 

@@ -140,3 +140,23 @@ def test_a_python_number_is_a_cotangent_of_a_scalar(f, backend):
     value, pullback = vjp(lambda x, y: f(x, y), x, y)
     for got, want in zip(pullback(2.0), pullback(2.0 * value / value), strict=True):
         np.testing.assert_array_equal(backend.to_numpy(got), backend.to_numpy(want))
+
+
+@pytest.mark.parametrize(
+    "subscripts", ["ij,ljk->kli", "jik,lkj,j->lik", "lik,ik->li", "ij,jk->ik", "ij,jk->ki", "ljk,ki,kj->kjil"]
+)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_einsum_lies_in_memory_as_numpys(subscripts, order):
+    """Seen by writing into a reshape of it, which is a view or a copy by that."""
+    sizes = dict(zip("ijkl", (2, 3, 4, 5), strict=True))
+    rng = np.random.default_rng(1)
+    shapes = [[sizes[i] for i in term] for term in subscripts.partition("->")[0].split(",")]
+    arrays = [np.array(rng.normal(size=shape), order=order) for shape in shapes]
+
+    def f(*arrays):
+        y = np.einsum(subscripts, *arrays)
+        y.reshape(-1)[1:] = 0.0
+        return y
+
+    value, _ = vjp(f, *arrays)
+    np.testing.assert_allclose(value, f(*arrays))

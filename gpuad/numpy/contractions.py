@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.box import Box, spec_of
+from ..core.memory import lying
 from ..ops import contract
 from ..ops.batching import LETTERS
 from ..ops.contract import Shape
 from ..ops.declare import astype
 from ..ops.elementwise import conjugate
 from ..ops.shape import transpose
-from .creation import as_array, home
+from .creation import as_array, copied, home
 from .elementwise import no_options
 from .frontend import functions, numpy_function
 from .ufuncs import define
@@ -202,7 +203,8 @@ def einsum(*operands: Any, out: Any = None, dtype: Any = None, optimize: Any = F
     says; in one that is chosen greedily, where it says none.
     """
     no_options("einsum", out=out)
-    subscripts, stack = _subscripts_and_arrays(operands)
+    subscripts, given = _subscripts_and_arrays(operands)
+    stack = list(given)
     if dtype is None and len(stack) > 1:  # nothing is added up in less than the precision of the result
         dtype = np.result_type(*(a.dtype for a in stack))
     if dtype is not None:
@@ -215,7 +217,29 @@ def einsum(*operands: Any, out: Any = None, dtype: Any = None, optimize: Any = F
         picked = [a if a.shape == s else a.reshape(s) for a, s in zip(picked, step.shapes, strict=True)]
         product = contract.fold if len(picked) == 1 else contract.einsum
         stack.append(product(*picked, subscripts=step.subscripts))
-    return stack[0]
+    return stack[0] if optimize else _lying_as_numpys(stack[0], subscripts, given)
+
+
+def _lying_as_numpys(y: Any, subscripts: str, arrays: Sequence[Any]) -> Any:
+    """``y``, in memory in the order of NumPy's own result: what is written into a reshape of it may depend on that."""
+    if type(y) is not Box or y.spec.ndim < 2 or type(raw := lying(y)) is not np.ndarray:
+        return y
+    wanted = _order_of_numpys(subscripts, tuple(_axes_by_stride(lying(a) if type(a) is Box else a) for a in arrays))
+    return y if _axes_by_stride(raw) == wanted else copied(y, wanted)
+
+
+def _axes_by_stride(raw: Any) -> tuple[int, ...]:
+    """The axes from the one with the longest steps in memory to the one with the shortest."""
+    if raw.flags.c_contiguous:
+        return tuple(range(raw.ndim))
+    return tuple(sorted(range(raw.ndim), key=lambda k: -abs(raw.strides[k])))
+
+
+@functools.lru_cache(maxsize=1024)
+def _order_of_numpys(subscripts: str, orders: tuple[tuple[int, ...], ...]) -> tuple[int, ...]:
+    """How NumPy lays the result out, for arrays that lie in these orders."""
+    small = [np.zeros((2,) * len(order)).transpose(np.argsort(order)) for order in orders]
+    return _axes_by_stride(np.einsum(subscripts, *small))
 
 
 def _einsum_of_one(subscripts: str, x: Box) -> Any:

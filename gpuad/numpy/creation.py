@@ -74,7 +74,10 @@ def _no_number(x: Any) -> Any:
 
 
 def copied(x: Any, order: Any = "K") -> Any:
-    """``x`` as an array that shares no memory with it, and lies in memory in that order, as NumPy's copy would."""
+    """``x`` as an array that shares no memory with it, and lies in memory in that order, as NumPy's copy would.
+
+    A tuple as order has the axes from the one with the longest steps in memory to the one with the shortest.
+    """
     return _copied(current(x), order) if type(x) is Box else x
 
 
@@ -82,6 +85,9 @@ def _copied(x: Box, order: Any) -> Box:
     y = twin(x)  # nobody sees that it is the same memory: the first to write will copy
     if type(x.value) is Box:
         y.value = _copied(x.value, order)
+    elif type(order) is tuple:
+        if x.value.ndim == len(order):  # of one example; many at once have an axis more
+            y.value = x.value.transpose(order).copy().transpose(np.argsort(order))
     elif not _lies(x.value, order):
         y.value = x.value.copy(order=order)
     return y

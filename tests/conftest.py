@@ -173,9 +173,10 @@ def pytest_runtest_call(item: pytest.Item) -> Any:
     try:
         return (yield)
     except Exception as error:
-        if dict(item.user_properties).get("backend") == "cupy" and (reason := refusal(error)):
+        on_cupy = dict(item.user_properties).get("backend") == "cupy"
+        if on_cupy and (reason := refusal(error)):
             pytest.skip(f"backend cupy: {reason}")
-        if dict(item.user_properties).get("backend") == "cupy" and any(words in str(error) for words in MISSING_IN_CUPY):
+        if on_cupy and any(words in str(error) for words in MISSING_IN_CUPY):
             pytest.skip(f"backend cupy: {error}")
         if isinstance(error, AttributeError) and error.name in NEWER_THAN_NUMPY_2_0:
             pytest.skip(f"{error} of this version")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import gpuad
-from gpuad.errors import UnsupportedError
 from gpuad import lift
+from gpuad.errors import UnsupportedError
 
 RNG = np.random.default_rng(5)
 X = RNG.uniform(0.2, 1.4, (4, 3))

@@ -141,6 +141,26 @@ def test_multivariate_normal(shape):
         check_grads(lambda x, m, a, f=f: f(x, m, cov=a @ a.T), [x, MEAN, A], order=2 if shape == (4, 3) else 1)
 
 
+def test_distribution_function_of_several_normal_variables():
+    """Between centred variables the probability of an orthant is known, and what Plackett found of its derivative."""
+
+    def orthant(r):
+        zero = 0.0 * r
+        rows = [[1.0 + zero, r, 0.2 + zero], [r, 1.0 + zero, 0.5 + zero], [0.2 + zero, 0.5 + zero, 1.0 + zero]]
+        return gnp.stack([gnp.stack(row) for row in rows])
+
+    for n, slope in ((2, 1 / (2 * np.pi * np.sqrt(1 - 0.09))), (3, 1 / (4 * np.pi * np.sqrt(1 - 0.09)))):
+        got = grad(lambda r, n=n: mvn.cdf(np.zeros(n), None, orthant(r)[:n, :n]))(0.3)
+        assert got == pytest.approx(slope, rel=1e-12)
+    x, cov = np.array([[0.3, -0.5], [1.0, 0.2]]), np.diag([2.0, 0.5])
+    one = theirs.norm.cdf(x, 0.1, np.sqrt(np.diag(cov)))
+    density = theirs.norm.pdf(x, 0.1, np.sqrt(np.diag(cov)))
+    np.testing.assert_allclose(grad(lambda x: mvn.cdf(x, [0.1, 0.1], cov).sum())(x), density * one[:, ::-1], rtol=1e-9)
+    np.testing.assert_allclose(grad(lambda x: mvn.logcdf(x, [0.1, 0.1], cov).sum())(x), density / one, rtol=1e-9)
+    with pytest.raises(UnsupportedError, match="lower_limit"):
+        grad(lambda x: mvn.cdf(x, [0.1, 0.1], cov, lower_limit=[-1.0, -1.0]).sum())(x)
+
+
 def test_multivariate_normal_of_other_parameters():
     x = RNG.normal(size=(4, 3))
     for args in ((x,), (x, MEAN), (x, MEAN, 2.0), (x, MEAN, np.array([1.0, 2.0, 3.0])), (x[:, 0], 0.3, 1.7)):

@@ -22,7 +22,8 @@ SAMPLES = all_samples()
 
 #: Primitives that are evaluated example by example, with a warning: no other may be.
 LOOPED = set(
-    "as_strided eig_pair eigh_pair lu lu_pivots qr_pivots quad recursive_filter roots row_order scipy.linalg.eig "
+    "as_strided eig_pair eigh_pair lu lu_pivots normal_cdf qr_pivots quad recursive_filter roots row_order "
+    "scipy.linalg.eig "
     "scipy.linalg.eigh scipy.linalg.expm scipy.linalg.fractional_matrix_power scipy.linalg.logm "
     "scipy.linalg.solve_continuous_are scipy.linalg.solve_discrete_are scipy.linalg.solve_discrete_lyapunov "
     "scipy.linalg.solve_sylvester scipy.linalg.sqrtm scipy.ndimage.correlate scipy.ndimage.map_coordinates "

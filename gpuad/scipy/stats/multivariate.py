@@ -11,6 +11,7 @@ from ...core.box import Box, spec_of
 from ...errors import UnsupportedError
 from ...numpy.creation import as_arrays, convert
 from ...numpy.frontend import functions as gnp
+from ...ops.normal_cdf import normal_cdf
 from .distribution import Distribution
 from .functions import both, exp, gammaln, psi, where, xlogy
 
@@ -78,6 +79,24 @@ def _normal_logpdf(x: Any, mean: Any = None, cov: Any = 1, allow_singular: bool 
     return gnp["squeeze"](value)
 
 
+def _normal_cdf(
+    x: Any, mean: Any = None, cov: Any = 1, allow_singular: bool = False, maxpts: Any = None, abseps: float = 1e-5,
+    releps: float = 1e-5, *, lower_limit: Any = None, rng: Any = None,
+) -> Any:  # fmt: skip
+    """As SciPy's, with its precision; the derivatives are probabilities that it computes, too."""
+    if lower_limit is not None or allow_singular:
+        raise UnsupportedError(
+            "multivariate_normal.cdf can't be differentiated with lower_limit= or allow_singular=; a probability "
+            "between limits is a sum of those below them, with signs"
+        )
+    x, mean, cov = _normal(x, mean, cov)
+    return gnp["squeeze"](normal_cdf(x - mean, cov, maxpts=maxpts, abseps=abseps, releps=releps, rng=rng))
+
+
+def _normal_logcdf(*args: Any, **options: Any) -> Any:
+    return gnp["log"](_normal_cdf(*args, **options))
+
+
 def _normal_entropy(mean: Any = None, cov: Any = 1) -> Any:
     _, mean, cov = _normal(None, mean, cov)
     return 0.5 * (gnp["linalg.slogdet"](cov)[1] + spec_of(mean).size * (LOG_2PI + 1.0))
@@ -129,15 +148,17 @@ def _multinomial_logpmf(x: Any, n: Any, p: Any) -> Any:
 
 
 class Multivariate(Distribution):
-    """A distribution by its log-density and its entropy."""
+    """A distribution by its log-density, its entropy and its other methods."""
 
-    def __init__(self, name: str, density: str, log_density: Any, entropy: Any = None) -> None:
+    def __init__(self, name: str, density: str, log_density: Any, entropy: Any = None, **others: Any) -> None:
         def value(*args: Any, **kwds: Any) -> Any:
             return exp(log_density(*args, **kwds))
 
-        super().__init__(name, {density: value, f"log{density}": log_density, "entropy": entropy})
+        super().__init__(name, {density: value, f"log{density}": log_density, "entropy": entropy, **others})
 
 
-multivariate_normal = Multivariate("multivariate_normal", "pdf", _normal_logpdf, _normal_entropy)
+multivariate_normal = Multivariate(
+    "multivariate_normal", "pdf", _normal_logpdf, _normal_entropy, cdf=_normal_cdf, logcdf=_normal_logcdf
+)
 dirichlet = Multivariate("dirichlet", "pdf", _dirichlet_logpdf, _dirichlet_entropy)
 multinomial = Multivariate("multinomial", "pmf", _multinomial_logpmf)

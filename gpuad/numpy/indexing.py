@@ -67,6 +67,11 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 @numpy_function("choose")
 def choose(a: Any, choices: Any, out: Any = None, mode: str = "raise") -> Any:
     no_options("choose", out=out)
+    if type(a) is Box and a.spec.differentiable:
+        raise UnsupportedError(
+            f"choose: the first argument says which array is meant, and must be of integers, got {a.spec}: "
+            "write gpuad.stop_gradient(a).astype(int)"
+        )
     arrays = as_arrays(choices)
     which = _in_range(_constant(a, arrays), len(arrays), mode)
     shape = np.broadcast_shapes(which.shape, *(spec_of(c).shape for c in arrays))

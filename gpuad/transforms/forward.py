@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..array_api import explain
-from ..backend import recycle
 from ..backend.recycle import settle
 from ..core.box import Box, spec_of
 from ..core.filled import zeros_like
 from ..core.forward import Forward, tangent_of
-from ..core.level import running
 from ..core.pytree import leaves, tree_map
 from ..core.untraced import settled
-from .gradients import Trace, check_function, describe, input_spec, matching, own, owner, refuse_input, vjp
+from .gradients import Run, Trace, check_function, describe, input_spec, matching, own, owner, refuse_input, vjp
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -36,8 +33,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
         raise TypeError(f"jvp: {len(primals)} primals, but {len(tangents)} tangents; there must be one for each")
     level = Forward()
     inputs = [_watched(level, x, t, i) for i, (x, t) in enumerate(zip(primals, tangents, strict=True))]
-    token = running.set(True)
-    try:
+    with Run(level):
         result = f(*inputs)
         if has_aux:
             if not (isinstance(result, tuple) and len(result) == 2):
@@ -50,13 +46,6 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
         moved = tree_map(lambda x: _tangent(level, x, taken), result)
         value = tree_map(lambda x: _value(level, x), result)
         aux = tree_map(lambda x: _value(level, settled(x)), aux) if has_aux else None
-    except Exception as error:
-        explain(error)
-        raise
-    finally:
-        running.reset(token)
-        level.close()
-        recycle.drain()
     return (value, moved, aux) if has_aux else (value, moved)
 
 

@@ -29,6 +29,25 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _NUMBERS = (float, complex)
 
 
+class Run:
+    """``with Run(level):`` a program runs under a transformation, which is closed afterwards. Errors are explained."""
+
+    def __init__(self, level: Any) -> None:
+        self.level = level
+
+    def __enter__(self) -> None:
+        self.token = running.set(True)
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        try:
+            if isinstance(error, Exception):
+                explain(error)
+        finally:
+            running.reset(self.token)
+            self.level.close()
+            recycle.drain()
+
+
 class Trace:
     """One run of a function under a tape: what went in, what came out, and the way back."""
 

@@ -93,7 +93,7 @@ def _jacobian(f: Callable[..., Any], argnums: Argnums, mode: str, holomorphic: b
 
     @named_after(f, name, argnums)
     def jacobian_of_f(*args: Any, **kwargs: Any) -> Any:
-        of_chosen, xs = _of_chosen(f, args, kwargs, numbers_of(len(args)))
+        of_chosen, xs = of_chosen_arguments(f, args, kwargs, numbers_of(len(args)))
         x = xs if several else xs[0]
         if mode == "forward":
             return _columns(of_chosen, xs, x, holomorphic, name)
@@ -201,7 +201,7 @@ def _units(tree: Any, start: int, stop: int) -> Any:
     return tree_map(part, tree)
 
 
-def _of_chosen(
+def of_chosen_arguments(
     f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], numbers: Sequence[int]
 ) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """``f`` as a function of the arguments with these numbers alone, and these arguments."""
@@ -254,7 +254,7 @@ def hvp(f: Callable[..., Any], argnums: Argnums = 0, *, argnum: Argnums | None =
     @named_after(f, "hvp", argnums)
     def product(*args_and_vector: Any, **kwargs: Any) -> Any:
         *args, v = args_and_vector
-        of_chosen, xs = _of_chosen(f, args, kwargs, numbers_of(len(args)))
+        of_chosen, xs = of_chosen_arguments(f, args, kwargs, numbers_of(len(args)))
         gradient = grad(of_chosen, tuple(range(len(xs))))
         _, moved = jvp(gradient, xs, v if several else (v,))
         return moved if several else moved[0]

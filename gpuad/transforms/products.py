@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ..backend import backend_of
@@ -12,20 +12,8 @@ from ..core.pytree import leaves, tree_map
 from ..errors import NotDifferentiableError
 from .forward import jvp
 from .gradients import Argnums, check_function, chosen, named_after, vjp
-from .jacobians import hvp
+from .jacobians import hvp, of_chosen_arguments
 from .vmap import vmap
-
-
-def _applied(f: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], numbers: Sequence[int]) -> Any:
-    """``f`` as a function of the arguments with these numbers, and these arguments."""
-
-    def of_chosen(*xs: Any) -> Any:
-        full = list(args)
-        for i, x in zip(numbers, xs, strict=True):
-            full[i] = x
-        return f(*full, **kwargs)
-
-    return of_chosen, tuple(args[i] for i in numbers)
 
 
 def _check_real(tree: Any, name: str) -> None:
@@ -56,7 +44,7 @@ def ggnvp(f: Callable[..., Any], loss: Callable[[Any], Any] | None = None, argnu
     @named_after(f, "ggnvp", argnums)
     def product(*args_and_vector: Any, **kwargs: Any) -> Any:
         *args, v = args_and_vector
-        of_chosen, xs = _applied(f, args, kwargs, numbers_of(len(args)))
+        of_chosen, xs = of_chosen_arguments(f, args, kwargs, numbers_of(len(args)))
         value, pullback = vjp(of_chosen, *xs)
         _check_real((xs, value), "ggnvp")
         _, moved = jvp(of_chosen, xs, v if several else (v,))
@@ -80,7 +68,7 @@ def laplacian(f: Callable[..., Any], argnums: Argnums = 0) -> Callable[..., Any]
 
     @named_after(f, "laplacian", argnums)
     def laplacian_of_f(*args: Any, **kwargs: Any) -> Any:
-        of_chosen, xs = _applied(f, args, kwargs, numbers_of(len(args)))
+        of_chosen, xs = of_chosen_arguments(f, args, kwargs, numbers_of(len(args)))
         _check_real(xs, "laplacian")
 
         def second(e: Any) -> Any:
@@ -107,7 +95,7 @@ def divergence(f: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
 
     @named_after(f, "divergence", argnums)
     def divergence_of_f(*args: Any, **kwargs: Any) -> Any:
-        of_chosen, xs = _applied(f, args, kwargs, numbers_of(len(args)))
+        of_chosen, xs = of_chosen_arguments(f, args, kwargs, numbers_of(len(args)))
         _check_real(xs, "divergence")
         has, wants = [[spec_of(leaf).shape for _, leaf in leaves(x)] for x in (of_chosen(*xs), xs[0])]
         if has != wants:

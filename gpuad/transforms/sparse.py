@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..array_api import explain
-from ..backend import Backend, backend_of, recycle
+from ..backend import Backend, backend_of
 from ..core.box import Box, sample, spec_of
-from ..core.level import running
 from ..core.pytree import is_leaf
 from ..core.untraced import settled
 from ..errors import NotDifferentiableError, UnsupportedError
 from ..numpy.shapes import concatenate, reshape
 from .forward import jvp
-from .gradients import check_function, chosen, describe, grad, input_spec, named_after, refuse_input, vjp
+from .gradients import Run, check_function, chosen, describe, grad, input_spec, named_after, refuse_input, vjp
 from .vmap import vmap
 
 try:
@@ -125,16 +123,8 @@ def _detector(f: Callable[..., Any], argnum: int, name: str, symmetric: bool) ->
 
 def _detected(f: Callable[..., Any], x: Any, name: str, symmetric: bool) -> Sparsity:
     level = Dependence()
-    token = running.set(True)
-    try:
+    with Run(level):
         result = settled(f(level.watch(x)))
-    except Exception as error:
-        explain(error)
-        raise
-    finally:
-        running.reset(token)
-        level.close()
-        recycle.drain()
     size = _output_size(result, name)
     if type(result) is Box and result.level is level:
         return Sparsity(result.index, symmetric)

@@ -7,15 +7,13 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..array_api import explain
-from ..backend import owner_of_type, recycle
+from ..backend import owner_of_type
 from ..backend.recycle import settle
 from ..core.batch import Batch, front
 from ..core.box import Box, spec_of
-from ..core.level import running
 from ..core.pytree import children, leaves, tree_map
 from ..core.untraced import settled, untraced
-from .gradients import check_function, describe, own, owner
+from .gradients import Run, check_function, describe, own, owner
 
 _NUMBERS = (bool, int, float, complex)
 
@@ -60,20 +58,12 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         boxes = iter([_watched(level, leaf, k) for (_, leaf, _), k in zip(given, places, strict=True)])
         inputs = [tree_map(lambda _: next(boxes), tree) for _, tree, _ in found]
         named = dict(zip(kwargs, inputs[len(args) :], strict=True))
-        token = running.set(True)
-        try:
+        with Run(level):
             result = tree_map(settled, f(*inputs[: len(args)], **named))
             taken = {id(owner(leaf)) for _, leaf, _ in given}
             prefixes = iter(list(_spread(out_axes, result, "out_axes", "the result")))
             paths = iter([path for path, _ in leaves(result)])
             return tree_map(lambda x: _result(level, x, next(prefixes), next(paths), taken), result)
-        except Exception as error:
-            explain(error)
-            raise
-        finally:
-            running.reset(token)
-            level.close()
-            recycle.drain()
 
     return of_batch
 

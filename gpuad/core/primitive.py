@@ -59,6 +59,9 @@ class Primitive:
         self.linear = False
         #: Whether it works element by element, with broadcasting.
         self.elementwise = False
+        #: What it does to single entries ``{0}``, ``{1}``, ... of its arguments, in the language that the kernels in C
+        #: and in CUDA share: operators, and the functions that both headers of ``kernels/`` define for every dtype.
+        self.scalar: str | None = None
         #: Whether a rule is given the arguments of the call.
         self.rule_takes_args = True
         #: What the tape calls for an argument: ``pull(g, ans, (args, params, spec))``.

@@ -32,12 +32,21 @@ def register(prim: P) -> P:
     return prim
 
 
-def unary(name: str, vjp: Rule, forward: Callable[..., Any] | None = None, *, plain: bool = True) -> Unary:
+def unary(
+    name: str,
+    vjp: Rule,
+    forward: Callable[..., Any] | None = None,
+    *,
+    plain: bool = True,
+    scalar: str | None = None,
+) -> Unary:
     """An elementwise primitive of one argument, with its derivative.
 
-    ``plain=False`` where a result may have another dtype than a floating-point argument.
+    ``plain=False`` where a result may have another dtype than a floating-point argument. ``scalar``: what it does to
+    one entry ``{0}``, for fused kernels; see ``Primitive.scalar``.
     """
     prim = Unary(name, unary_recorder, forward)
+    prim.scalar = scalar
     prim.define_vjps([vjp], plain=plain, finish=fit)
     return register(prim)
 
@@ -49,12 +58,14 @@ def binary(
     forward: Callable[..., Any] | None = None,
     *,
     plain: bool = True,
+    scalar: str | None = None,
 ) -> Binary:
     """An elementwise primitive of two arguments, with a derivative for each.
 
-    ``plain=False`` where a Python number must stay one.
+    ``plain=False`` where a Python number must stay one. ``scalar``: what it does to entries ``{0}`` and ``{1}``.
     """
     prim = Binary(name, binary_recorder, forward)
+    prim.scalar = scalar
     prim.define_vjps([vjp_x, vjp_y], plain=plain, finish=fit)
     return register(prim)
 
@@ -127,10 +138,12 @@ def variadic(
     return register(prim)
 
 
-def constant(name: str, forward: Callable[..., Any] | None = None, *, batch: Rule | None = None) -> Primitive:
+def constant(
+    name: str, forward: Callable[..., Any] | None = None, *, batch: Rule | None = None, scalar: str | None = None
+) -> Primitive:
     """A primitive whose results don't vary with its arguments, but for jumps."""
     prim = Primitive(name, forward)
-    prim.piecewise_constant, prim.batch = True, batch
+    prim.piecewise_constant, prim.batch, prim.scalar = True, batch, scalar
     return register(prim)
 
 
@@ -199,4 +212,4 @@ astype: Primitive = operation(
     batch=entrywise,
 )
 
-real: Unary = unary("real", lambda g, ans, x: g, lambda xp, x: xp.real(x), plain=False)
+real: Unary = unary("real", lambda g, ans, x: g, lambda xp, x: xp.real(x), plain=False, scalar="real({0})")

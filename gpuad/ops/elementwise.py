@@ -22,30 +22,30 @@ PI = math.pi
 
 
 # -- piecewise constant ---------------------------------------------------------------------------
-def _constant(name: str) -> Primitive:
-    return constant(name, batch=elementwise)
+def _constant(name: str, scalar: str) -> Primitive:
+    return constant(name, batch=elementwise, scalar=scalar)
 
 
-equal = _constant("equal")
-not_equal = _constant("not_equal")
-less = _constant("less")
-less_equal = _constant("less_equal")
-greater = _constant("greater")
-greater_equal = _constant("greater_equal")
-logical_and = _constant("logical_and")
-logical_or = _constant("logical_or")
-logical_xor = _constant("logical_xor")
-logical_not = _constant("logical_not")
-isfinite = _constant("isfinite")
-isinf = _constant("isinf")
-isnan = _constant("isnan")
-signbit = _constant("signbit")
-floor = _constant("floor")
-ceil = _constant("ceil")
-trunc = _constant("trunc")
-rint = _constant("rint")
-floor_divide = _constant("floor_divide")
-_sign = _constant("sign")
+equal = _constant("equal", "{0} == {1}")
+not_equal = _constant("not_equal", "{0} != {1}")
+less = _constant("less", "{0} < {1}")
+less_equal = _constant("less_equal", "{0} <= {1}")
+greater = _constant("greater", "{0} > {1}")
+greater_equal = _constant("greater_equal", "{0} >= {1}")
+logical_and = _constant("logical_and", "{0} && {1}")
+logical_or = _constant("logical_or", "{0} || {1}")
+logical_xor = _constant("logical_xor", "!{0} != !{1}")
+logical_not = _constant("logical_not", "!{0}")
+isfinite = _constant("isfinite", "isfinite({0})")
+isinf = _constant("isinf", "isinf({0})")
+isnan = _constant("isnan", "isnan({0})")
+signbit = _constant("signbit", "signbit({0})")
+floor = _constant("floor", "floor({0})")
+ceil = _constant("ceil", "ceil({0})")
+trunc = _constant("trunc", "trunc({0})")
+rint = _constant("rint", "rint({0})")
+floor_divide = _constant("floor_divide", "floor_divide({0}, {1})")
+_sign = _constant("sign", "sign({0})")
 #: The value alone: no transformation sees where it comes from.
 stop_gradient = constant("stop_gradient", lambda xp, x: x, batch=elementwise)
 
@@ -72,7 +72,7 @@ def _where() -> Primitive:
         ],
         finish=_fit_chosen,
     )
-    prim.jvp, prim.batch = _where_jvp, elementwise
+    prim.jvp, prim.batch, prim.scalar = _where_jvp, elementwise, "{0} ? {1} : {2}"
     return register(prim)
 
 
@@ -102,46 +102,55 @@ maximum: Binary = binary(
     "maximum",
     lambda g, ans, x, y: _share(g, x, y, x > y),
     lambda g, ans, x, y: _share(g, y, x, y > x),
+    scalar="maximum({0}, {1})",
 )
 minimum: Binary = binary(
     "minimum",
     lambda g, ans, x, y: _share(g, x, y, x < y),
     lambda g, ans, x, y: _share(g, y, x, y < x),
+    scalar="minimum({0}, {1})",
 )
 fmax: Binary = binary(
     "fmax",
     lambda g, ans, x, y: _share(g, x, y, logical_or(x > y, isnan(y))),
     lambda g, ans, x, y: _share(g, y, x, logical_or(y > x, isnan(x))),
+    scalar="fmax({0}, {1})",
 )
 fmin: Binary = binary(
     "fmin",
     lambda g, ans, x, y: _share(g, x, y, logical_or(x < y, isnan(y))),
     lambda g, ans, x, y: _share(g, y, x, logical_or(y < x, isnan(x))),
+    scalar="fmin({0}, {1})",
 )
 
 #: At 0 it is the second argument.
-heaviside: Binary = binary("heaviside", None, lambda g, ans, x, y: where(x == 0, g, 0.0))
+heaviside: Binary = binary("heaviside", None, lambda g, ans, x, y: where(x == 0, g, 0.0), scalar="heaviside({0}, {1})")
 
 # -- arithmetic -----------------------------------------------------------------------------------
-add: Binary = binary("add", passes, passes)
-subtract: Binary = binary("subtract", passes, lambda g, ans, x, y: -g)
-multiply: Binary = binary("multiply", lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x)
-divide: Binary = binary("divide", lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y)
-negative: Unary = unary("negative", lambda g, ans, x: -g)
-positive: Unary = unary("positive", passes)
-reciprocal: Unary = unary("reciprocal", lambda g, ans, x: -g * ans * ans)
-square: Unary = unary("square", lambda g, ans, x: 2.0 * g * x)
-sqrt: Unary = unary("sqrt", lambda g, ans, x: 0.5 * g / ans)
-cbrt: Unary = unary("cbrt", lambda g, ans, x: g / (3.0 * ans * ans))
-fmod: Binary = binary("fmod", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * trunc(x / y))
-remainder: Binary = binary("remainder", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * floor_divide(x, y))
+add: Binary = binary("add", passes, passes, scalar="{0} + {1}")
+subtract: Binary = binary("subtract", passes, lambda g, ans, x, y: -g, scalar="{0} - {1}")
+multiply: Binary = binary("multiply", lambda g, ans, x, y: g * y, lambda g, ans, x, y: g * x, scalar="{0} * {1}")
+divide: Binary = binary("divide", lambda g, ans, x, y: g / y, lambda g, ans, x, y: -g * ans / y, scalar="{0} / {1}")
+negative: Unary = unary("negative", lambda g, ans, x: -g, scalar="-{0}")
+positive: Unary = unary("positive", passes, scalar="{0}")
+reciprocal: Unary = unary("reciprocal", lambda g, ans, x: -g * ans * ans, scalar="1 / {0}")
+square: Unary = unary("square", lambda g, ans, x: 2.0 * g * x, scalar="{0} * {0}")
+sqrt: Unary = unary("sqrt", lambda g, ans, x: 0.5 * g / ans, scalar="sqrt({0})")
+cbrt: Unary = unary("cbrt", lambda g, ans, x: g / (3.0 * ans * ans), scalar="cbrt({0})")
+fmod: Binary = binary("fmod", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * trunc(x / y), scalar="fmod({0}, {1})")
+remainder: Binary = binary(
+    "remainder", lambda g, ans, x, y: g, lambda g, ans, x, y: -g * floor_divide(x, y), scalar="modulo({0}, {1})"
+)
 hypot: Binary = binary(
     "hypot",
     lambda g, ans, x, y: g * x / where(ans == 0, 1.0, ans),
     lambda g, ans, x, y: g * y / where(ans == 0, 1.0, ans),
+    scalar="hypot({0}, {1})",
 )
-copysign: Binary = binary("copysign", lambda g, ans, x, y: where(signbit(x) == signbit(y), g, -g), None)
-nextafter: Binary = binary("nextafter", lambda g, ans, x, y: g, None)
+copysign: Binary = binary(
+    "copysign", lambda g, ans, x, y: where(signbit(x) == signbit(y), g, -g), None, scalar="copysign({0}, {1})"
+)
+nextafter: Binary = binary("nextafter", lambda g, ans, x, y: g, None, scalar="nextafter({0}, {1})")
 ldexp: Binary = binary("ldexp", lambda g, ans, x, y: ldexp(g, y), None)
 
 
@@ -157,6 +166,7 @@ _power: Binary = binary(
     lambda g, ans, x, y: g * y * _power(x, where(y == 0, 1.0, y - 1.0)),
     lambda g, ans, x, y: g * ans * _log_of_base(x),
     plain=False,  # the short way of the tape would make an array of an exponent, and NumPy knows 2 and 0.5 as such
+    scalar="power({0}, {1})",
 )
 _POWERS = {2: square, 1: positive, -1: reciprocal, 0.5: sqrt}
 
@@ -218,13 +228,13 @@ def modf(x: Any) -> tuple[Any, Any]:
 
 
 # -- exponentials and logarithms ------------------------------------------------------------------
-exp: Unary = unary("exp", lambda g, ans, x: g * ans)
-exp2: Unary = unary("exp2", lambda g, ans, x: g * ans * LN2)
-expm1: Unary = unary("expm1", lambda g, ans, x: g * (ans + 1.0))
-log: Unary = unary("log", lambda g, ans, x: g / x)
-log2: Unary = unary("log2", lambda g, ans, x: g / (x * LN2))
-log10: Unary = unary("log10", lambda g, ans, x: g / (x * LN10))
-log1p: Unary = unary("log1p", lambda g, ans, x: g / (x + 1.0))
+exp: Unary = unary("exp", lambda g, ans, x: g * ans, scalar="exp({0})")
+exp2: Unary = unary("exp2", lambda g, ans, x: g * ans * LN2, scalar="exp2({0})")
+expm1: Unary = unary("expm1", lambda g, ans, x: g * (ans + 1.0), scalar="expm1({0})")
+log: Unary = unary("log", lambda g, ans, x: g / x, scalar="log({0})")
+log2: Unary = unary("log2", lambda g, ans, x: g / (x * LN2), scalar="log2({0})")
+log10: Unary = unary("log10", lambda g, ans, x: g / (x * LN10), scalar="log10({0})")
+log1p: Unary = unary("log1p", lambda g, ans, x: g / (x + 1.0), scalar="log1p({0})")
 
 
 def _softened(x: Any, ans: Any) -> Any:
@@ -237,34 +247,37 @@ logaddexp: Binary = binary(
     "logaddexp",
     lambda g, ans, x, y: g * exp(_softened(x, ans)),
     lambda g, ans, x, y: g * exp(_softened(y, ans)),
+    scalar="logaddexp({0}, {1})",
 )
 logaddexp2: Binary = binary(
     "logaddexp2",
     lambda g, ans, x, y: g * exp2(_softened(x, ans)),
     lambda g, ans, x, y: g * exp2(_softened(y, ans)),
+    scalar="logaddexp2({0}, {1})",
 )
 
 # -- trigonometric and hyperbolic -----------------------------------------------------------------
-sin: Unary = unary("sin", lambda g, ans, x: g * cos(x))
-cos: Unary = unary("cos", lambda g, ans, x: -g * sin(x))
-tan: Unary = unary("tan", lambda g, ans, x: g + g * ans * ans)
-arcsin: Unary = unary("arcsin", lambda g, ans, x: g / sqrt(1.0 - x * x))
-arccos: Unary = unary("arccos", lambda g, ans, x: -g / sqrt(1.0 - x * x))
-arctan: Unary = unary("arctan", lambda g, ans, x: g / (1.0 + x * x))
+sin: Unary = unary("sin", lambda g, ans, x: g * cos(x), scalar="sin({0})")
+cos: Unary = unary("cos", lambda g, ans, x: -g * sin(x), scalar="cos({0})")
+tan: Unary = unary("tan", lambda g, ans, x: g + g * ans * ans, scalar="tan({0})")
+arcsin: Unary = unary("arcsin", lambda g, ans, x: g / sqrt(1.0 - x * x), scalar="asin({0})")
+arccos: Unary = unary("arccos", lambda g, ans, x: -g / sqrt(1.0 - x * x), scalar="acos({0})")
+arctan: Unary = unary("arctan", lambda g, ans, x: g / (1.0 + x * x), scalar="atan({0})")
 arctan2: Binary = binary(
     "arctan2",
     # The length has the dtype of the result: the square of a constant of small integers would overflow.
     lambda g, ans, y, x: g * x / square(hypot(y, x)),
     lambda g, ans, y, x: -g * y / square(hypot(y, x)),
+    scalar="atan2({0}, {1})",
 )
-sinh: Unary = unary("sinh", lambda g, ans, x: g * cosh(x))
-cosh: Unary = unary("cosh", lambda g, ans, x: g * sinh(x))
-tanh: Unary = unary("tanh", lambda g, ans, x: g - g * ans * ans)
-arcsinh: Unary = unary("arcsinh", lambda g, ans, x: g / sqrt(x * x + 1.0))
-arccosh: Unary = unary("arccosh", lambda g, ans, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)))
-arctanh: Unary = unary("arctanh", lambda g, ans, x: g / (1.0 - x * x))
-deg2rad: Unary = unary("deg2rad", lambda g, ans, x: g * (PI / 180.0))
-rad2deg: Unary = unary("rad2deg", lambda g, ans, x: g * (180.0 / PI))
+sinh: Unary = unary("sinh", lambda g, ans, x: g * cosh(x), scalar="sinh({0})")
+cosh: Unary = unary("cosh", lambda g, ans, x: g * sinh(x), scalar="cosh({0})")
+tanh: Unary = unary("tanh", lambda g, ans, x: g - g * ans * ans, scalar="tanh({0})")
+arcsinh: Unary = unary("arcsinh", lambda g, ans, x: g / sqrt(x * x + 1.0), scalar="asinh({0})")
+arccosh: Unary = unary("arccosh", lambda g, ans, x: g / (sqrt(x - 1.0) * sqrt(x + 1.0)), scalar="acosh({0})")
+arctanh: Unary = unary("arctanh", lambda g, ans, x: g / (1.0 - x * x), scalar="atanh({0})")
+deg2rad: Unary = unary("deg2rad", lambda g, ans, x: g * (PI / 180.0), scalar="deg2rad({0})")
+rad2deg: Unary = unary("rad2deg", lambda g, ans, x: g * (180.0 / PI), scalar="rad2deg({0})")
 
 
 def _sinc_slope(x: Any, ans: Any) -> Any:
@@ -275,15 +288,16 @@ def _sinc_slope(x: Any, ans: Any) -> Any:
     return where(near, series, (cos(PI * x) - ans) / where(near, 1.0, x))
 
 
-sinc: Unary = unary("sinc", lambda g, ans, x: g * _sinc_slope(x, ans))
+sinc: Unary = unary("sinc", lambda g, ans, x: g * _sinc_slope(x, ans), scalar="sinc({0})")
 
 # -- complex numbers ------------------------------------------------------------------------------
-conjugate: Unary = unary("conjugate", lambda g, ans, x: conjugate(g))
+conjugate: Unary = unary("conjugate", lambda g, ans, x: conjugate(g), scalar="conjugate({0})")
 imag: Unary = unary(
     "imag",
     lambda g, ans, x: g * -1j if spec_of(x).dtype.kind == "c" else g * 0.0,
     lambda xp, x: xp.imag(x),
     plain=False,
+    scalar="imag({0})",
 )
 
 
@@ -293,8 +307,8 @@ def _abs_vjp(g: Any, ans: Any, x: Any) -> Any:
     return g * (conjugate(x) / where(ans == 0, 1.0, ans))
 
 
-absolute: Unary = unary("absolute", _abs_vjp, plain=False)
-fabs: Unary = unary("fabs", lambda g, ans, x: g * _sign(x))
+absolute: Unary = unary("absolute", _abs_vjp, plain=False, scalar="absolute({0})")
+fabs: Unary = unary("fabs", lambda g, ans, x: g * _sign(x), scalar="fabs({0})")
 
 
 def sign(x: Any) -> Any:

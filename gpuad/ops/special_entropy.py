@@ -29,11 +29,11 @@ LN2, LN10 = math.log(2.0), math.log(10.0)
 DEGREE = math.pi / 180.0
 
 # -- under SciPy's names ----------------------------------------------------------------------------
-cbrt: Unary = unary("scipy.special.cbrt", lambda g, ans, x: g / (3.0 * ans * ans), plain=False)
-exp2: Unary = unary("scipy.special.exp2", lambda g, ans, x: g * ans * LN2, plain=False)
+cbrt: Unary = unary("scipy.special.cbrt", lambda g, ans, x: g / (3.0 * ans * ans), plain=False, scalar="cbrt({0})")
+exp2: Unary = unary("scipy.special.exp2", lambda g, ans, x: g * ans * LN2, plain=False, scalar="exp2({0})")
 exp10: Unary = unary("scipy.special.exp10", lambda g, ans, x: g * ans * LN10, plain=False)
-expm1: Unary = unary("scipy.special.expm1", lambda g, ans, x: g * exp(x), plain=False)
-log1p_: Unary = unary("scipy.special.log1p", lambda g, ans, x: g / (x + 1.0), plain=False)
+expm1: Unary = unary("scipy.special.expm1", lambda g, ans, x: g * exp(x), plain=False, scalar="expm1({0})")
+log1p_: Unary = unary("scipy.special.log1p", lambda g, ans, x: g / (x + 1.0), plain=False, scalar="log1p({0})")
 cosm1: Unary = unary("scipy.special.cosm1", lambda g, ans, x: -g * sin(x), plain=False)
 sindg: Unary = unary("scipy.special.sindg", lambda g, ans, x: g * DEGREE * cosdg(x), plain=False)
 cosdg: Unary = unary("scipy.special.cosdg", lambda g, ans, x: g * -DEGREE * sindg(x), plain=False)
@@ -98,15 +98,20 @@ log_quotient: Binary = binary(
 )
 
 xlogy: Binary = binary(
-    "scipy.special.xlogy", lambda g, ans, x, y: g * log(y), lambda g, ans, x, y: g * _quotient(x, y), plain=False
+    "scipy.special.xlogy",
+    lambda g, ans, x, y: g * log(y),
+    lambda g, ans, x, y: g * _quotient(x, y),
+    plain=False,
+    scalar="xlogy({0}, {1})",
 )
 xlog1py: Binary = binary(
     "scipy.special.xlog1py",
     lambda g, ans, x, y: g * log1p(y),
     lambda g, ans, x, y: g * _quotient(x, 1.0 + y),
     plain=False,
+    scalar="xlog1py({0}, {1})",
 )
-entr: Unary = unary("scipy.special.entr", lambda g, ans, x: g * (-1.0 - log(x)), plain=False)
+entr: Unary = unary("scipy.special.entr", lambda g, ans, x: g * (-1.0 - log(x)), plain=False, scalar="entr({0})")
 rel_entr: Binary = binary(
     "scipy.special.rel_entr",
     lambda g, ans, x, y: g * (log_quotient(x, y) + 1.0),

@@ -14,11 +14,19 @@ SQRT_PI = math.sqrt(math.pi)
 SQRT_2PI = math.sqrt(2.0 * math.pi)
 
 # Results of SciPy's ufuncs may have another dtype than their argument: float16 becomes float32.
-erf: Unary = unary("scipy.special.erf", lambda g, ans, x: g * (2.0 / SQRT_PI * exp(-x * x)), plain=False)
-erfc: Unary = unary("scipy.special.erfc", lambda g, ans, x: g * (-2.0 / SQRT_PI * exp(-x * x)), plain=False)
+erf: Unary = unary(
+    "scipy.special.erf", lambda g, ans, x: g * (2.0 / SQRT_PI * exp(-x * x)), plain=False, scalar="erf({0})"
+)
+erfc: Unary = unary(
+    "scipy.special.erfc", lambda g, ans, x: g * (-2.0 / SQRT_PI * exp(-x * x)), plain=False, scalar="erfc({0})"
+)
 erfi: Unary = unary("scipy.special.erfi", lambda g, ans, x: g * (2.0 / SQRT_PI * exp(x * x)), plain=False)
-erfinv: Unary = unary("scipy.special.erfinv", lambda g, ans, x: g * (SQRT_PI / 2.0 * exp(ans * ans)), plain=False)
-erfcinv: Unary = unary("scipy.special.erfcinv", lambda g, ans, x: g * (-SQRT_PI / 2.0 * exp(ans * ans)), plain=False)
+erfinv: Unary = unary(
+    "scipy.special.erfinv", lambda g, ans, x: g * (SQRT_PI / 2.0 * exp(ans * ans)), plain=False, scalar="erfinv({0})"
+)
+erfcinv: Unary = unary(
+    "scipy.special.erfcinv", lambda g, ans, x: g * (-SQRT_PI / 2.0 * exp(ans * ans)), plain=False, scalar="erfcinv({0})"
+)
 
 
 # -- scaled: their derivatives are small differences of large numbers far out, so a series is taken there ------
@@ -87,7 +95,13 @@ normal_hazard: Unary = unary(
     plain=False,
 )
 
-ndtr: Unary = unary("scipy.special.ndtr", lambda g, ans, x: g * (exp(-0.5 * x * x) * (1.0 / SQRT_2PI)), plain=False)
-log_ndtr: Unary = unary("scipy.special.log_ndtr", lambda g, ans, x: g * normal_hazard(x), plain=False)
-ndtri: Unary = unary("scipy.special.ndtri", lambda g, ans, x: g * (SQRT_2PI * exp(0.5 * ans * ans)), plain=False)
+ndtr: Unary = unary(
+    "scipy.special.ndtr", lambda g, ans, x: g * (exp(-0.5 * x * x) * (1.0 / SQRT_2PI)), plain=False, scalar="ndtr({0})"
+)
+log_ndtr: Unary = unary(
+    "scipy.special.log_ndtr", lambda g, ans, x: g * normal_hazard(x), plain=False, scalar="log_ndtr({0})"
+)
+ndtri: Unary = unary(
+    "scipy.special.ndtri", lambda g, ans, x: g * (SQRT_2PI * exp(0.5 * ans * ans)), plain=False, scalar="ndtri({0})"
+)
 ndtri_exp: Unary = unary("scipy.special.ndtri_exp", lambda g, ans, x: g / normal_hazard(ans), plain=False)

@@ -63,7 +63,7 @@ def _trigamma(x: Any) -> Any:
 
 
 #: ψ(x), and its derivatives.
-psi: Unary = unary("scipy.special.psi", lambda g, ans, x: g * _trigamma(x), plain=False)
+psi: Unary = unary("scipy.special.psi", lambda g, ans, x: g * _trigamma(x), plain=False, scalar="digamma({0})")
 
 polygamma: Primitive = operation(
     "scipy.special.polygamma",
@@ -75,8 +75,8 @@ polygamma: Primitive = operation(
 )
 
 # -- gamma ------------------------------------------------------------------------------------------
-gamma: Unary = unary("scipy.special.gamma", lambda g, ans, x: g * ans * psi(x), plain=False)
-gammaln: Unary = unary("scipy.special.gammaln", lambda g, ans, x: g * psi(x), plain=False)
+gamma: Unary = unary("scipy.special.gamma", lambda g, ans, x: g * ans * psi(x), plain=False, scalar="gamma({0})")
+gammaln: Unary = unary("scipy.special.gammaln", lambda g, ans, x: g * psi(x), plain=False, scalar="gammaln({0})")
 loggamma: Unary = unary("scipy.special.loggamma", lambda g, ans, x: g * psi(x), plain=False)
 gammasgn = constant("scipy.special.gammasgn", batch=elementwise)
 

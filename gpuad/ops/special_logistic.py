@@ -13,9 +13,11 @@ from .elementwise import equal, exp, where
 from .reduce import Axes, count_of, keep, kept, sum_
 
 # 1 - expit(x) would be all rounding where it is small; expit(-x) is not.
-expit: Unary = unary("scipy.special.expit", lambda g, ans, x: g * ans * expit(-x), plain=False)
-log_expit: Unary = unary("scipy.special.log_expit", lambda g, ans, x: g * expit(-x), plain=False)
-logit: Unary = unary("scipy.special.logit", lambda g, ans, x: g / (x * (1.0 - x)), plain=False)
+expit: Unary = unary("scipy.special.expit", lambda g, ans, x: g * ans * expit(-x), plain=False, scalar="expit({0})")
+log_expit: Unary = unary(
+    "scipy.special.log_expit", lambda g, ans, x: g * expit(-x), plain=False, scalar="log_expit({0})"
+)
+logit: Unary = unary("scipy.special.logit", lambda g, ans, x: g / (x * (1.0 - x)), plain=False, scalar="logit({0})")
 
 
 def _below(xp: Any, x: Any, axis: Axes) -> tuple[Any, Any]:

@@ -45,7 +45,13 @@ def test_forward_and_reverse_are_each_others_transpose(s, dtype, backend):
         assert type(m) is not Box
         assert type(y) is not Box
         x, y, m = (np.asarray(backend.to_numpy(a) if backend.owns(type(a)) else a) for a in (x, y, m))
-        np.testing.assert_array_equal(x, y)
+        if x.dtype.kind == "c":
+            # NumPy's, not ours: it has two loops for squares and products of complex numbers, of which one uses fused
+            # multiply-adds and so rounds once less. Which of them runs depends on where memory lies: called twice,
+            # np.square(np.complex128(-3.2504860853900133 + 0.14159070019655995j)) may give two results.
+            np.testing.assert_allclose(x, y, rtol=1e-15, atol=1e-15 * np.max(np.abs(x), initial=0.0))
+        else:
+            np.testing.assert_array_equal(x, y)
         assert (m.shape, m.dtype) == (y.shape, y.dtype)
     pulled = pullback(u)
     agree(_inner(u, moved), _inner(pulled, t))

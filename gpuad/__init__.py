@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .custom_rules import custom_vjp as custom_vjp
     from .implicit import fixed_point as fixed_point
     from .implicit import root as root
+    from .information import info as info
     from .lifting import lift as lift
     from .transforms.cost import cost as cost
     from .transforms.forward import jvp as jvp
@@ -66,6 +67,7 @@ _LATER = {
     "custom_rules": "custom_jvp custom_vjp",
     "transforms.sparse": "Sparsity hessian_sparsity jacobian_sparsity",
     "implicit": "fixed_point root",
+    "information": "info",
     "transforms.products": "divergence ggnvp laplacian",
     "builtins": "dict isinstance list tuple type",
     "differential_operators": "deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gpuad
-from gpuad.backend import Backend
-from gpuad.cache_folder import cache_folder, is_writable
 from gpuad.errors import BackendError
 
 DEMO_OPTIONS = ("seed", "epochs", "save")
@@ -80,11 +77,14 @@ def _parser() -> argparse.ArgumentParser:
             "commands:\n"
             "  demo   train a small network on handwritten digits, check its gradient and\n"
             "         count its work; this is what runs if no command is given\n"
-            "  info   print the backends, the device, the versions and the cache folder"
+            "  info   print the versions, the backends, the device, who runs fused kernels on the\n"
+            "         host, and the cache folder"
         ),
         epilog=(
             "environment: GPUAD_BACKEND chooses the backend where --backend does not;\n"
-            "GPUAD_CACHE_DIR is the folder for compiled kernels."
+            "GPUAD_CACHE_DIR is the folder for compiled kernels;\n"
+            "GPUAD_CC names the C compiler; GPUAD_CPU_EXECUTOR is c, numpy or none, which means\n"
+            "that nothing is fused."
         ),
     )
     parser.add_argument("command", nargs="?", choices=["demo", "info"], default="demo")
@@ -120,35 +120,12 @@ def _whole(least: int) -> Any:
 
 
 def _info(asked: str) -> int:
-    import numpy
+    from gpuad import information
 
-    print(f"gpuad    {gpuad.__version__}")
-    print(f"python   {platform.python_version()}")
-    print(f"numpy    {numpy.__version__}")
-    print(f"cupy     {_cupy_version()}")
-    print("backends")
-    for name in gpuad.backend.names():
-        print(f"  {name:<6} {_state(gpuad.backend.get(name))}")
-    folder = cache_folder()
-    exists = "" if folder.exists() else ", not made yet"
-    print(f"cache    {folder} ({'writable' if is_writable(folder) else 'NOT writable'}{exists})")
+    print(information.gather())
     backend, why = gpuad.backend.choose(asked)
     print(f"chosen   {backend.name}; {why}")
     return 0
-
-
-def _state(backend: Backend) -> str:
-    why_not = backend.unavailable()
-    return f"available on {backend.device_name()}" if why_not is None else f"no: {why_not}"
-
-
-def _cupy_version() -> str:
-    try:
-        return gpuad.backend.get("cupy").version()
-    except ModuleNotFoundError:
-        return "not installed"
-    except Exception as error:  # whatever a broken installation raises
-        return f"installed, but can't be imported: {error}".splitlines()[0]
 
 
 # --- demo ----------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ LAYERS = [
     ["numpy"],
     ["array_methods", "array_api", "cupy_hooks"],
     ["transforms"],
-    ["values", "custom", "custom_rules", "checkpointing", "implicit", "lifting", "util", "wrap_util"],
+    ["values", "custom", "custom_rules", "checkpointing", "implicit", "lifting", "information", "util", "wrap_util"],
     ["autograd_names"],
     ["extend", "builtins", "tracer", "differential_operators", "misc"],
     ["numpy.numpy_boxes", "numpy.numpy_vjps", "numpy.numpy_vspaces", "numpy.numpy_wrapper"],

@@ -1,0 +1,104 @@
+"""Who runs a plan on the host: generated C, or NumPy block by block.
+
+``GPUAD_CPU_EXECUTOR`` forces one: ``c``, ``numpy``, or ``none``, by which nothing is fused at all. Without it a plan
+is compiled once there is work enough to make up for the wait. Where C can't be had, NumPy does it, and says so once.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ..backend import numpy_backend
+from ..errors import BackendError
+from .plan import Call, Plan
+
+#: Entries times steps of the first call from which a plan is compiled: a compiler takes 60 to 300 ms, and NumPy needs
+#: about 1 ns per entry and step.
+WORTH_COMPILING = 1 << 22
+#: So many compiled plans are remembered.
+REMEMBERED = 512
+
+Runner = Callable[[Call], None]
+
+
+class Choice(NamedTuple):
+    executor: str
+    reason: str
+
+
+def host_choice() -> Choice:
+    """Which executor runs large plans on the host, ``"c"``, ``"numpy"`` or ``"none"``, and why."""
+    asked = _asked()
+    if asked in ("numpy", "none"):
+        return Choice(asked, f"asked for by GPUAD_CPU_EXECUTOR={asked}")
+    from . import compiler
+
+    reason = compiler.unavailable()
+    if reason is not None:
+        return Choice("numpy", reason)
+    return Choice("c", "asked for by GPUAD_CPU_EXECUTOR=c" if asked else "there is a compiler")
+
+
+def host_executor() -> str:
+    """Which executor runs large plans on the host: ``"c"``, ``"numpy"`` or ``"none"``."""
+    return host_choice().executor
+
+
+def enabled() -> bool:
+    """Whether anything may be fused on the host."""
+    return _asked() != "none"
+
+
+def compile_host(plan: Plan, work: int) -> Runner:
+    """What runs ``plan`` on NumPy arrays. ``work``: how many entries, times how many steps, there are to do now.
+
+    Plans are remembered: asking again for one costs a look-up.
+    """
+    asked = _asked()
+    in_c = asked == "c" or (asked == "" and work >= WORTH_COMPILING)
+    return _compiled(plan, in_c)
+
+
+def _asked() -> str:
+    asked = os.environ.get("GPUAD_CPU_EXECUTOR", "")
+    if asked not in ("", "c", "numpy", "none"):
+        raise BackendError(f"GPUAD_CPU_EXECUTOR={asked}: expected c, numpy or none, or nothing for the best at hand")
+    return asked
+
+
+@functools.lru_cache(REMEMBERED)
+def _compiled(plan: Plan, in_c: bool) -> Runner:
+    if in_c:
+        from . import host
+        from .compiler import CompilerUnavailable
+
+        try:
+            return host.compile(plan)
+        except CompilerUnavailable as unavailable:
+            _warn_once(unavailable.reason)
+        except NotImplementedError:  # a plan that C can't do, of float16 or long double, say
+            pass
+        return _compiled(plan, False)
+    from . import blocks
+
+    return blocks.compile(plan, numpy_backend.function)
+
+
+_warned = False
+
+
+def _warn_once(reason: str) -> None:
+    global _warned
+    if _warned:
+        return
+    _warned = True
+    warnings.warn(
+        f"gpuad runs fused kernels in NumPy instead of C, which is slower: {reason}. Name a C compiler with GPUAD_CC; "
+        "with GPUAD_CPU_EXECUTOR=numpy none is looked for, and this isn't said",
+        RuntimeWarning,
+        stacklevel=2,
+    )

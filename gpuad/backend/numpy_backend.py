@@ -9,6 +9,11 @@ import numpy as np
 from . import recycle
 from .interface import Backend
 
+# The allocator of glibc keeps freed memory for later as far as it has seen blocks of such a size freed before
+# (mallopt(3), M_MMAP_THRESHOLD); what it gives back instead costs more in page faults than arithmetic does. This block
+# is never touched, so it takes no memory.
+np.empty(1 << 24, np.uint8)
+
 
 def _broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     """``np.broadcast_to`` in a fraction of its time, for a plain array or scalar."""
@@ -66,7 +71,7 @@ class NumpyBackend(Backend):
     array_types = (np.ndarray, np.generic)
     #: What NumPy's reductions return; CuPy takes them as it takes Python's numbers.
     scalar_types = (np.generic,)
-    at_once = 1 << 16
+    at_once = 1 << 17
 
     def owns(self, cls: type) -> bool:
         # What `*` or a sum means for these is not what it means for arrays.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..backend import backend_of
-from ..core.box import sample, spec_of
+from ..core.box import Box, sample, spec_of
 from ..core.pytree import leaves, tree_map
 from ..errors import NotDifferentiableError
 from ..numpy.shapes import concatenate, moveaxis, reshape
@@ -128,9 +129,13 @@ def _rows(value: Any, pullback: Callable[..., Any], xs: Any, x: Any, holomorphic
     starts = _starts(value)
 
     def block(y: Any) -> Any:
-        start, shape = next(starts), spec_of(y).shape
-        stop = start + spec_of(y).size
-        return tree_map(lambda g: reshape(g[start:stop], (*shape, *spec_of(g).shape[1:])), rows)
+        start, spec = next(starts), spec_of(y)
+
+        def part(g: Any) -> Any:
+            mine = g if spec_of(g).shape[0] == spec.size else g[start : start + spec.size]
+            return reshape(mine, (*spec.shape, *spec_of(g).shape[1:]))
+
+        return tree_map(part, rows)
 
     return tree_map(block, value)
 
@@ -183,9 +188,28 @@ def _batched(linear: Callable[[Any], Any], tree: Any, other: Any) -> Any:
         return tree_map(lambda g: reshape(g, (1, *spec_of(g).shape)), result)
     if n <= step:
         return vmap(linear)(_units(tree, 0, n))
-    found = [vmap(linear)(_units(tree, start, min(start + step, n))) for start in range(0, n, step)]
-    columns = iter(list(zip(*map(_arrays, found), strict=True)))
-    return tree_map(lambda _: concatenate(list(next(columns))), found[0])
+    pieces = (vmap(linear)(_units(tree, start, min(start + step, n))) for start in range(0, n, step))
+    return _joined(pieces, n)
+
+
+def _joined(pieces: Iterator[Any], n: int) -> Any:
+    """``pieces`` one after the other along their first axis, which is ``n`` long in all."""
+    first = next(pieces)
+    if any(type(leaf) is Box for leaf in _arrays(first)):
+        columns = iter(list(zip(*map(_arrays, [first, *pieces]), strict=True)))
+        return tree_map(lambda _: concatenate(list(next(columns))), first)
+    # Written into the result one after the other, all of them can use the same memory.
+    whole = tree_map(lambda leaf: backend_of((leaf,)).xp.empty((n, *leaf.shape[1:]), leaf.dtype), first)
+    places = _arrays(whole)
+    pieces = itertools.chain([first], pieces)
+    del first
+    for piece in pieces:
+        found = _arrays(piece)
+        count = len(found[0]) if found else 0
+        for k, (out, part) in enumerate(zip(places, found, strict=True)):
+            out[:count] = part
+            places[k] = out[count:]
+    return whole
 
 
 def _units(tree: Any, start: int, stop: int) -> Any:

@@ -1,0 +1,235 @@
+"""One run: the cases in turn, each found right and then timed, and the file of results kept up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy
+
+from . import agreement, counting, machine, memory, timing
+from .adapters import Adapter, NotOffered
+from .results import SCHEMA
+from .workload import Case
+
+#: A budget is for everybody: first calls of one contestant may take this share of it.
+_SHARE = 0.3
+#: A call that takes longer is not repeated to see its memory.
+_TOO_LONG = 5.0
+
+
+class Progress:
+    """One line that says what runs, and how long is left; on a terminal it is rewritten."""
+
+    def __init__(self, cases: int, budget: float | None, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.cases, self.done, self.title = cases, 0, ""
+        self.start = time.monotonic()
+        self.budget = budget
+        self.rewritten = self.stream.isatty()
+        self._last = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds, going by the cases so far; never more than the budget has."""
+        passed = time.monotonic() - self.start
+        guess = passed / self.done * (self.cases - self.done) if self.done else math.inf
+        return min(guess, math.inf if self.budget is None else max(0.0, self.budget - passed))
+
+    def begin(self, title: str) -> None:
+        self.title = title
+        self.say("preparing", always=True)
+        if not self.rewritten:
+            print(self._line(), file=self.stream, flush=True)
+
+    def _line(self, what: str = "") -> str:
+        left = self.left
+        clock = "" if left == math.inf else f", {int(left) // 60}:{int(left) % 60:02} left"
+        return f"[{self.done + 1}/{self.cases}{clock}] {self.title}" + (f" {what}" if what else "")
+
+    def say(self, what: str, *, always: bool = False) -> None:
+        now = time.monotonic()
+        if self.rewritten and (always or now - self._last > 0.1):  # a terminal must not cost what is measured
+            self._last = now
+            print(f"\r\x1b[2K{self._line(what)[:118]}", end="", file=self.stream, flush=True)
+
+    def clear(self) -> None:
+        if self.rewritten:
+            print("\r\x1b[2K", end="", file=self.stream, flush=True)
+
+
+@dataclass
+class Session:
+    """A run of some cases with some contestants."""
+
+    adapters: Sequence[Adapter]
+    plan: timing.Plan
+    threads: int = 1
+    budget: float | None = None
+    quick: bool = False
+    target: Path | None = None
+    progress: Progress = field(default_factory=lambda: Progress(0, None))
+    document: dict[str, Any] = field(default_factory=dict)
+
+    def run(self, cases: Sequence[Case]) -> dict[str, Any]:
+        """Measure; an interrupt ends it, and what was measured until then is kept."""
+        self.progress = Progress(len(cases), self.budget)
+        self.spent = {a.label: 0.0 for a in self.adapters}
+        self.guesses = {a.label: a.first_call_guess for a in self.adapters}
+        missing = {a.label: why for a in self.adapters if (why := a.missing()) is not None}
+        self.there = [a for a in self.adapters if a.label not in missing]
+        self.document = {
+            "schema": SCHEMA,
+            "finished": False,
+            "interrupted": False,
+            "run": {**machine.about(self.threads), "quick": self.quick, "budget_s": self.budget},
+            "contestants": {a.label: {"device": a.device, "missing": missing.get(a.label)} for a in self.adapters},
+            "ceilings": {},
+            "left_out": [],
+            "cases": [],
+        }
+        try:
+            self._run(cases)
+            self.document["finished"] = not self.document["left_out"]
+        except KeyboardInterrupt:
+            self.document["interrupted"] = True
+        self.progress.clear()
+        self.write()
+        return self.document
+
+    def _run(self, cases: Sequence[Case]) -> None:
+        self.progress.begin("what the machine can do at best")
+        for device in sorted({a.device for a in self.there}):
+            self.document["ceilings"][device] = machine.ceilings(device, self.quick)
+        for a in self.there:
+            self.progress.say(f"{a.label}: importing", always=True)
+            a.load(self.threads)
+        for case in cases:
+            self.progress.begin(case.name)
+            if self.budget is not None and time.monotonic() - self.progress.start > self.budget:
+                self.document["left_out"].append(case.name)
+            else:
+                self.document["cases"].append(self.measure(case))
+                self.write()
+            self.progress.done += 1
+
+    def write(self) -> None:
+        """In full under another name, then renamed: the file is never seen half-written."""
+        if self.target is not None:
+            part = self.target.with_name(f".{self.target.name}.part")
+            part.write_text(json.dumps(self.document, indent=1) + "\n")
+            part.replace(self.target)
+
+    # --- one case ----------------------------------------------------------------------------------
+
+    def measure(self, case: Case) -> dict[str, Any]:
+        inputs = case.inputs(seed=0)
+        record: dict[str, Any] = {
+            "name": case.name,
+            "group": case.workload.group,
+            "workload": case.workload.name,
+            "kind": case.workload.kind,
+            "size": case.size,
+            "params": dict(case.params),
+            "dtype": case.dtype,
+            "scale": case.workload.scale,
+            "contestants": {},
+        }
+        contestants: dict[str, dict[str, Any]] = record["contestants"]
+        results: dict[str, Any] = {}
+        calls: dict[str, Any] = {}
+        with quiet():
+            for a in self.there:
+                contestants[a.label] = entry = {"status": "timed"}
+                try:
+                    calls[a.label], results[a.label] = self._first(a, case, inputs, entry)
+                except NotOffered as why:
+                    entry.update(status="not offered", why=str(why))
+                except Exception as error:
+                    entry.update(status="failed", why=f"{type(error).__name__}: {error}"[:500])
+            self.progress.say("comparing results", always=True)
+            for label, why in agreement.judge(case, inputs, results).items():
+                contestants[label] = {"status": "refused", "why": why}
+            right = [a for a in self.there if contestants[a.label]["status"] == "timed"]
+            if right:
+                record |= counting.describe(case, inputs, results[right[0].label])
+            results.clear()
+            self._time(case, inputs, {a.label: a for a in right}, calls, contestants)
+        return record
+
+    def _first(self, a: Adapter, case: Case, inputs: Sequence[Any], entry: dict[str, Any]) -> tuple[Any, Any]:
+        """The call, and its result when it was called for the first time: with compiling, which is timed by itself."""
+        guess = self.guesses[a.label]
+        if self.budget is not None and self.spent[a.label] + guess > _SHARE * self.budget:
+            raise NotOffered(f"left out: its first call takes some {guess:.0f} s, and the run is to be short")
+        self.progress.say(f"{a.label}: first call", always=True)
+        arrays = [a.array(x) for x in inputs]
+        start = time.perf_counter()
+        call = a.prepare(case)
+        result = call(*arrays)
+        a.wait(result)
+        took = time.perf_counter() - start
+        self.spent[a.label] += took
+        self.guesses[a.label] = took
+        entry["first_call_s"] = took
+        return call, a.to_host(result)
+
+    def _time(
+        self,
+        case: Case,
+        inputs: Sequence[Any],
+        right: Mapping[str, Adapter],
+        calls: Mapping[str, Any],
+        contestants: dict[str, dict[str, Any]],
+    ) -> None:
+        size = sum(x.nbytes for x in inputs)
+        sets = [
+            inputs,
+            *(case.inputs(seed) for seed in range(1, min(8, max(2, math.ceil(2 * machine.caches() / size))))),
+        ]
+        runners = {}
+        for label, a in right.items():
+            clock_name, clock = timing.clock_for(a, self.threads)
+            contestants[label]["clock"] = clock_name
+            runners[label] = timing.Runner(a, calls[label], [[a.array(x) for x in s] for s in sets], clock)
+        timing.take_turns(runners, self.plan, lambda what: self.progress.say(what))
+        for label, r in runners.items():
+            samples = numpy.array(r.samples)
+            contestants[label] |= {
+                "seconds": {
+                    "min": float(samples.min()),
+                    "median": float(numpy.median(samples)),
+                    "spread": timing.spread(r.samples),
+                    "halves": timing.halves(r.samples),
+                    "calls": r.calls,
+                    "samples": [float(f"{s:.4g}") for s in r.samples],
+                },
+                **self._seen(r, float(samples.min())),
+            }
+
+    def _seen(self, r: timing.Runner, seconds: float) -> dict[str, Any]:
+        """What isn't a time: memory, and on a GPU kernels."""
+        found: dict[str, Any] = {}
+        if seconds < _TOO_LONG:
+            self.progress.say(f"{r.adapter.label}: memory")
+            call = lambda: r.adapter.wait(r.call(*r.sets[0]))  # noqa: E731
+            found["peak_bytes"], found["peak_by"] = memory.peak(r.adapter, call)
+            if r.adapter.device == "gpu":
+                found["launches"], found["launches_by"] = counting.launches(call)
+        return found
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """What the libraries warn of is theirs: overflow in autograd's rule of tanh, say. What matters shows in results."""
+    with warnings.catch_warnings(), numpy.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import operator
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from .core.box import Box, apart, innermost
+from .core.box import Box, answer, apart, innermost
 from .core.memory import base_of, current, lying, owner_of
 from .core.tape import binary_recorder
 from .core.untraced import settled
 from .errors import UnsupportedError
+from .fusion.pending import Pending
 from .numpy.contractions import matmul
 from .numpy.creation import copied
 from .numpy.frontend import constants, functions, handler_of
@@ -30,13 +32,8 @@ def _reflected(apply: Callable[..., Any]) -> Callable[..., Any]:
     return lambda self, other: apply(other, self)
 
 
-for _name, _prim in {
-    "add": e.add,
-    "sub": e.subtract,
-    "mul": e.multiply,
-    "truediv": e.divide,
-    "mod": e.remainder,
-}.items():
+_ARITHMETIC = {"add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "mod": e.remainder}
+for _name, _prim in _ARITHMETIC.items():
     setattr(Box, f"__{_name}__", binary_recorder(_prim, operator=True))
     setattr(Box, f"__r{_name}__", _reflected(_prim.apply))
 
@@ -73,6 +70,14 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
 }
 for _name, _function in _OPERATORS.items():
     setattr(Box, _name, _function)
+
+# What isn't computed yet meets operators in rules only.
+for _name, _prim in _ARITHMETIC.items():
+    setattr(Pending, f"__{_name}__", lambda x, y, apply=_prim: apply(x, y))
+    setattr(Pending, f"__r{_name}__", _reflected(_prim))
+for _name, _function in _OPERATORS.items():
+    if _name not in ("__getitem__", "__setitem__", "__array_ufunc__"):
+        setattr(Pending, _name, _function)
 _IN_PLACE: dict[str, Callable[..., Any]] = {
     "add": e.add.apply,
     "sub": e.subtract.apply,
@@ -122,12 +127,19 @@ def _iter(self: Box) -> Iterator[Any]:
 
 @_define("__bool__")
 def _bool(self: Box) -> bool:
-    return bool(innermost(self))  # a branch is constant, but for jumps
+    return answer(self, bool)  # a branch is constant, but for jumps
 
 
 @_define("__int__")
 def _int(self: Box) -> int:
-    return int(innermost(self))
+    return answer(self, int)  # type: ignore[no-any-return]
+
+
+@_define("__index__")
+def _index(self: Box) -> int:
+    if self.spec.shape or self.spec.dtype.kind not in "biu":
+        raise TypeError("only integer scalar arrays can be converted to a scalar index")
+    return answer(self, operator.index)  # type: ignore[no-any-return]
 
 
 @_define("__contains__")
@@ -143,8 +155,8 @@ def _round(self: Box, ndigits: int | None = None) -> Any:
 def _as_number(convert: Callable[[Any], Any]) -> Callable[[Box], Any]:
     def number(self: Box) -> Any:
         x = settled(self)
-        if type(x) is not Box:
-            return convert(x)
+        if type(x) is not Box or x.level.recorded:
+            return answer(x, convert)
         raise UnsupportedError(
             "a traced array can't become a Python number: its derivative would be lost in silence. Use gpuad.numpy "
             "functions instead of those of math; or take float(gpuad.stop_gradient(x)) if it is meant as a constant. "
@@ -174,6 +186,8 @@ def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
             plain.flags.writeable = False  # what is written into it wouldn't be seen here
             base_of(owner_of(self)).exported.append(weakref.ref(plain))
         return plain
+    if x.level.recorded:
+        return np.array(innermost(x), dtype)
     if dtype is not None and np.dtype(dtype).kind in "biu":
         return np.asarray(innermost(x)).astype(dtype)  # whole numbers are constant, but for jumps
     if x.level.batched and x.spec.dtype.kind in "biu":
@@ -227,7 +241,7 @@ setattr(Box, "fill", lambda self, value: setitem(self, Ellipsis, value))  # noqa
 
 @_define("__repr__")
 def _repr(self: Box) -> str:
-    return f"Traced({self.value!r})"
+    return repr(innermost(self)) if self.level.recorded else f"Traced({self.value!r})"
 
 
 @_define("__format__")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from .backend import owner_of_type
-from .backend.recycle import settle
 from .core.box import Box
 from .core.closure import Closure, Deeper, Standing, Surroundings, again, beneath, floor_of, unlike
 from .core.filled import zeros_like
@@ -20,6 +19,7 @@ from .core.pytree import leaves, tree_map
 from .core.untraced import settled
 from .custom import HOLE, Application, UserPrimitive
 from .errors import UnsupportedError
+from .fusion.pending import settle
 from .transforms.forward import jvp
 from .transforms.gradients import Trace, check_function, input_spec
 

@@ -8,13 +8,13 @@ from types import MethodType
 from typing import Any
 
 from .backend import Backend, backend_of, owner_of_type
-from .backend.recycle import settle
 from .core.box import Box, Spec, sample, spec_of
 from .core.filled import zeros_like
 from .core.primitive import ANS, EVERYTHING, Elementwise, Primitive, Pull, Rule, reads, unstated
 from .core.pytree import is_leaf, leaves, tree_map
 from .cupy_hooks import is_kernel, kernels
 from .errors import MissingRuleError, RuleError, UnsupportedError
+from .fusion.pending import settle
 from .ops.declare import astype, fit, fit_tangent, real
 from .transforms.gradients import input_spec
 

@@ -35,6 +35,16 @@ def register(backend: Backend) -> Backend:
     return backend
 
 
+#: Of the types of arrays that aren't computed yet, the backend that they are on. See ``fusion.staging``.
+_lazy: dict[type, Backend] = {}
+
+
+def register_lazy(backend: Backend) -> None:
+    """Make a backend known whose arrays are computed later, by ``backend.eager``."""
+    _lazy.update(dict.fromkeys(backend.array_types, backend))
+    _owner_of_type.clear()
+
+
 def names() -> list[str]:
     """The names of all known backends, whether or not they can run here."""
     return list(_backends)
@@ -124,8 +134,8 @@ def owner_of_type(cls: type) -> Backend | None:
         return _owner_of_type[cls]
     except KeyError:
         # Python scalars go anywhere, so they belong nowhere. NumPy's scalars are NumPy's results.
-        found = None
-        if not issubclass(cls, (int, float, complex)) or issubclass(cls, numpy_backend.array_types):
+        found = _lazy.get(cls)
+        if found is None and not issubclass(cls, (int, float, complex)) or issubclass(cls, numpy_backend.array_types):
             found = next((b for b in _backends.values() if b.owns(cls)), None)
         _owner_of_type[cls] = found
         return found
@@ -149,9 +159,9 @@ def backend_of(args: Any, operation: str = "this operation") -> Backend:
                     "any backend, nor a number or a list of numbers. Convert it before, as with numpy.asarray(x)"
                 )
             continue
-        if backend is found:
+        if backend is found or (found is not None and found.eager is backend):
             continue
-        if found is None or (found is numpy_backend and goes_anywhere(args[at])):
+        if found is None or backend.eager is found or (found is numpy_backend and goes_anywhere(args[at])):
             found, at = backend, i
         elif not (backend is numpy_backend and goes_anywhere(a)):
             raise MixedBackendError(

@@ -55,6 +55,8 @@ class Backend:
     name: str = ""
     #: Types of the raw arrays. Subclasses of them belong to the backend too.
     array_types: tuple[type, ...] = ()
+    #: Of a backend whose arrays aren't computed yet: that which will compute them.
+    eager: Any = None
     #: Whether ``isinstance`` may take a traced array for one of these types; not where the library then reads memory.
     lends_its_class: bool = True
     #: So many numbers are best worked on at a time: as many as keep a device busy, or a cache has room for.

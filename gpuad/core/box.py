@@ -7,12 +7,14 @@ are installed by ``gpuad.array_methods``, once the primitives that they call exi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backend import owner_of_type
 from ..errors import UnsupportedError
+from ..fusion.pending import Pending, settle
 
 if TYPE_CHECKING:
     from .level import Level
@@ -116,7 +118,8 @@ class Box:
 
 
 def _class_of(x: Any) -> type:
-    cls = type(sample(x))
+    raw = sample(x)
+    cls = raw.backend.array_types[0] if isinstance(raw, Pending) else type(raw)
     backend = owner_of_type(cls)
     return cls if backend is None or backend.lends_its_class else Box
 
@@ -149,6 +152,15 @@ def move(x: Box, y: Box) -> None:
 
 def innermost(x: Any) -> Any:
     """The raw value at the bottom of a traced array (itself, if it isn't traced)."""
+    return answer(x, itself)
+
+
+def itself(x: Any) -> Any:
+    return x
+
+
+def answer(x: Any, question: Callable[[Any], Any]) -> Any:
+    """``question(innermost(x))``: what a program learns of a value, by which it may go another way."""
     while type(x) is Box:
         if x.level.batched:
             raise UnsupportedError(
@@ -156,28 +168,33 @@ def innermost(x: Any) -> Any:
                 "does, but that differs from example to example. Choose with numpy.where(condition, a, b) or "
                 "gpuad.numpy.select instead of if; or call the function example by example"
             )
+        if x.level.recorded:
+            return x.level.answer(x, question)
         x = x.level.constant(x) if x.level.stale else x.value
-    return x
+    return question(settle(x) if isinstance(x, Pending) else x)
 
 
 def bottom(x: Any) -> Any:
     """The same for what is asked about all examples together: under ``vmap`` it is all of them."""
     while type(x) is Box:
+        if x.level.recorded:
+            return x.level.answer(x, itself)
         x = x.level.constant(x) if x.level.stale else x.value
-    return x
+    return settle(x) if isinstance(x, Pending) else x
 
 
 def sample(x: Any) -> Any:
     """A raw array like the one at the bottom of ``x``: for its backend, its class and how it lies in memory.
 
-    It is that array itself, but where ``x`` is one of many examples it is the first of them.
+    It is that array itself (which may not be computed yet), but where ``x`` is one of many examples it is the first
+    of them.
     """
     examples = 0
     while type(x) is Box:
         examples += x.level.batched
         x = x.level.constant(x) if x.level.stale else x.value
     if not examples:
-        return x
+        return x.value if isinstance(x, Pending) and x.value is not None else x
     if 0 in x.shape[:examples]:
         return x.sum(axis=tuple(range(examples)), dtype=x.dtype)
     return x[(0,) * examples]

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..backend.recycle import recyclable
 from ..errors import UnsupportedError
+from ..fusion.pending import lift
 from .box import Box, make_box, spec_of, twin
 from .forward import Forward
 from .level import Level
@@ -44,7 +44,7 @@ class Closure(Level):
     def watch(self, value: Any) -> Any:
         """A stand-in for ``value``; what isn't floating-point stays as it is."""
         spec = spec_of(value)
-        return make_box(recyclable(value), self, 0, spec) if spec.differentiable else value
+        return make_box(lift(value), self, 0, spec) if spec.differentiable else value
 
     def inside(self, x: Any) -> Any:
         """What ``x`` is to this level."""

@@ -12,6 +12,8 @@ import numpy as np
 
 from ..backend import owner_of_type
 from ..errors import ModifiedConstantError
+from ..fusion.pending import HostPending, Pending
+from ..fusion.staging import snapshot
 
 #: Up to so many bytes a copy takes no longer than an operation on them.
 SMALL = 1 << 15
@@ -20,13 +22,26 @@ SMALL = 1 << 15
 class Constants:
     """The large constants of a tape, and what they were like when they were first used."""
 
-    __slots__ = ("found",)
+    __slots__ = ("copies", "found")
 
     def __init__(self) -> None:
         self.found: dict[int, tuple[Any, bytes]] = {}
+        self.copies: dict[int, tuple[Any, bytes, Pending]] = {}
+
+    def copied(self, x: Any) -> Any:
+        """A large constant that meets an array which isn't computed yet, as it is now; a small one as it is."""
+        if x.nbytes <= SMALL or x.dtype.kind not in "fc":
+            return x
+        now = fingerprint(x)
+        found = self.copies.get(id(x))
+        if found is None or found[1] != now:
+            found = self.copies[id(x)] = x, now, snapshot(HostPending, x)
+        return found[2]
 
     def keep(self, x: Any) -> Any:
         """``x``, or a copy, fit to be read by a rule later."""
+        if isinstance(x, Pending):
+            return x
         if type(x) is np.ndarray:
             if not x.flags.writeable and x.base is None:
                 return x

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ..fusion.pending import Pending
 from .box import Box, Spec
 
 
@@ -141,6 +142,7 @@ class Chosen(Lazy):
 
 
 LAZY = frozenset({Indexed, Parts, Chosen})
+_NO_BUFFERS = (Box, Pending)
 
 
 def add(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
@@ -150,7 +152,8 @@ def add(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
     """
     if type(c) in LAZY or type(h) in LAZY:
         return _add_lazy(c, h, owned)
-    if owned and type(c) is not Box and type(h) is not Box:  # nothing traced can be written into a plain buffer
+    # Nothing traced can be written into a plain buffer, and what isn't computed yet isn't one.
+    if owned and not isinstance(c, _NO_BUFFERS) and not isinstance(h, _NO_BUFFERS):
         c += h
         return c, True
     return c + h, True
@@ -175,6 +178,6 @@ def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
         if h.base is not None or len(h.gs) * _DENSE > h.spec.size:
             return add(c, h.dense(), owned)
         return h.add_to(c, h, owned), True
-    if not owned or isinstance(c, np.generic):
+    if not owned or isinstance(c, (np.generic, Pending)):
         return add(c, h.dense(), False)
     return h.scatter(h.spec, h.indices, h.gs, c if h.base is None else c + h.base), True

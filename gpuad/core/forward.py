@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from ..backend.recycle import recyclable, settle
+from ..fusion.pending import lift, settle
 from .box import Box, make_box, spec_of, twin
 from .cotangent import Lazy, add
 from .filled import zeros_like
@@ -44,7 +44,7 @@ class Forward(Level):
 
     def watch(self, value: Any, tangent: Any) -> Box:
         """A traced stand-in for ``value``, which moves along ``tangent``."""
-        return make_box(recyclable(value), self, recyclable(tangent), spec_of(value))
+        return make_box(lift(value), self, lift(tangent), spec_of(value))
 
     def close(self) -> None:
         """From here on, an operation on a box of this level is an error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,18 @@ class Level:
     stale = False
     #: Whether a box of this level stands for one of many examples, which differ.
     batched = False
+    #: Whether this level writes down what a program learns of a value: see ``core.record``.
+    recorded = False
 
     def __init__(self) -> None:
         self.depth = _birth()
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """Interpret ``prim(*args, **params)``; some argument is a ``Box`` of this level."""
+        raise NotImplementedError
+
+    def answer(self, x: Box, question: Callable[[Any], Any]) -> Any:
+        """``question(value)`` of a box of this level, where it is ``recorded``."""
         raise NotImplementedError
 
     # The same for x[key]; a level may have a shorter way for it.

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backend import backend_of
+from ..fusion.pending import Pending, settle
 from .box import Box, make_box, make_spec, move, sample, spec_of, twin
 from .level import Level
 from .primitive import Primitive
@@ -285,7 +286,9 @@ def exclusive(x: Box, slot: str = "value") -> Any:
     A copy costs as much as whatever made it necessary, which had gone through the whole array.
     """
     value = getattr(x, slot)
-    if isinstance(value, np.generic):
+    if isinstance(value, Pending):
+        value = np.array(settle(value)) if not value.shape else _copy_alike(settle(value))
+    elif isinstance(value, np.generic):
         value = np.array(value)
     elif not (_counts_are_exact and sys.getrefcount(value) == _ALONE and _has_its_own_memory(value)):
         value = twin(value) if type(value) is Box else _copy_alike(value)

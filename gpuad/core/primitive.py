@@ -16,6 +16,7 @@ import numpy as np
 from ..backend import backend_of, goes_along, owner_of_type
 from ..backend.interface import Backend
 from ..errors import MissingFunctionError, MissingRuleError
+from ..fusion.staging import Lazy
 from .box import Box, Spec
 from .level import innermost_level
 
@@ -62,6 +63,10 @@ class Primitive:
         #: What it does to single entries ``{0}``, ``{1}``, ... of its arguments, in the language that the kernels in C
         #: and in CUDA share: operators, and the functions that both headers of ``kernels/`` define for every dtype.
         self.scalar: str | None = None
+        #: What it does with arrays that aren't computed yet, unless ``scalar`` says it: see ``fusion.staging``.
+        self.deferred: Callable[..., Any] | None = None
+        #: What a kernel is told of it, by the dtypes of the arguments.
+        self.operations: dict[tuple[Any, ...], Any] = {}
         #: Whether a rule is given the arguments of the call.
         self.rule_takes_args = True
         #: What the tape calls for an argument: ``pull(g, ans, (args, params, spec))``.
@@ -85,7 +90,9 @@ class Primitive:
         return run(*args, **params)
 
     def implementation(self, backend: Backend) -> Callable[..., Any]:
-        """The function that computes this primitive on the raw arrays of ``backend``."""
+        """The function that computes this primitive on the arrays of ``backend``."""
+        if isinstance(backend, Lazy):
+            return backend.implementation(self)
         forward = self.forward
         if self.name in backend.overrides or forward is None:
             try:

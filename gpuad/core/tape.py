@@ -19,8 +19,8 @@ from typing import Any
 from numpy import ndarray
 
 from ..backend import backend_of
-from ..backend.recycle import recyclable, settle
 from ..errors import LeakedTracerError, NotDifferentiableError
+from ..fusion.pending import Pending, lift, settle
 from .box import Box, Spec, make_box, make_spec, sample, spec_of, twin
 from .constants import Constants
 from .cotangent import Indexed, Parts
@@ -98,7 +98,7 @@ class Tape(Level):
         if type(ans) is tuple or type(ans) is list:
             return self._unpack(ans, index)
         spec = spec_of(ans)
-        return make_box(recyclable(ans), self, index, spec) if spec.differentiable else without_derivative(ans, spec)
+        return make_box(lift(ans), self, index, spec) if spec.differentiable else without_derivative(ans, spec)
 
     def _unpack(self, ans: Any, index: int) -> tuple[Any, ...]:
         """Boxes for the results of an operation that has several."""
@@ -120,7 +120,7 @@ class Tape(Level):
         else:
             spec = spec_of(ans)
         if type(value) is not ndarray:
-            ans = recyclable(ans)
+            ans = lift(ans)
         index = self.new_index()
         self.append((Indexed, index, x.index, whole, key, spec.size))
         box = Box()
@@ -201,6 +201,8 @@ def binary_recorder(prim: Binary, *, operator: bool = False) -> Callable[[Any, A
             elif kind is list or kind is tuple:
                 return process(x, y)
             else:
+                if type(y) is ndarray and isinstance(xv, Pending):
+                    y = tape.constants.copied(y)
                 try:
                     ans = prim(xv, y)
                 except TypeError:
@@ -235,6 +237,8 @@ def binary_recorder(prim: Binary, *, operator: bool = False) -> Callable[[Any, A
             elif type(x) is list or type(x) is tuple:
                 return process(x, y)
             else:
+                if type(x) is ndarray and isinstance(yv, Pending):
+                    x = tape.constants.copied(x)
                 ans = prim(x, yv)
                 if spec_of(ans) is not spec:
                     return tape.record(prim, (x, y), [x, yv], {}, ans)

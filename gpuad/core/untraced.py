@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..fusion.pending import settle
 from .box import Box, make_box, spec_of
 from .level import Level, innermost_level, running
 from .memory import current, exclusive
@@ -30,7 +31,7 @@ class Untraced(Level):
         return tuple(map(untraced, ans)) if type(ans) is tuple or type(ans) is list else untraced(ans)
 
     def write(self, x: Box, v: Any, place: Any) -> None:
-        place.put(exclusive(x), v.value if type(v) is Box else v)
+        place.put(exclusive(x), settle(v.value if type(v) is Box else v))
 
     def constant(self, x: Box) -> Any:
         return x.value
@@ -65,7 +66,7 @@ def written(content: Any, v: Any, place: Any) -> Any:
     """``content``, which nobody else refers to, with ``v`` written at ``place``; it is written into if it is raw."""
     if type(content) is not Box:
         if type(v) is not Box and Box not in map(type, place.arrays):
-            place.put(content, v)
+            place.put(content, settle(v))
             return content
         content = untraced(content)
     level = innermost_level((content, v, *place.arrays))

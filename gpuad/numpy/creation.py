@@ -13,6 +13,7 @@ from ..backend import Backend, owner_of_type
 from ..core.box import Box, has_derivatives, sample, spec_of, twin
 from ..core.memory import current, lying
 from ..core.untraced import fresh
+from ..fusion.pending import settle
 from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
@@ -172,7 +173,7 @@ def astype(
 def _like(name: str, a: Any, *fill: Any, shape: Any, **options: Any) -> Any:
     """NumPy's function ``name``, of the array that a traced one is: it looks at shape, dtype and order in memory."""
     backend = home(a)
-    raw = backend.settle(sample(as_array(a)))
+    raw = settle(sample(as_array(a)))
     return fresh(backend.function(name)(raw, *fill, shape=None if shape is None else as_shape(shape), **options))
 
 

@@ -15,6 +15,7 @@ from ..core.forward import Forward
 from ..core.memory import View
 from ..core.primitive import Binary, Finish, Primitive, Rule, Unary
 from ..core.tape import binary_recorder, unary_recorder
+from ..fusion.staging import staged_cast, staged_sum_to, staged_view
 from .batching import elementwise as entrywise
 from .batching import into_shape, summed_to
 
@@ -80,6 +81,7 @@ def operation(
     elementwise: bool = False,
     jvp: Rule | None = None,
     batch: Rule | None = None,
+    deferred: Callable[..., Any] | None = None,
 ) -> Primitive:
     """Any other primitive.
 
@@ -89,11 +91,11 @@ def operation(
     Forward mode finds its rules by itself, see ``core.forward``; one may be stated that costs less:
     ``jvp(tangents, ans, *args, **params)``, where the tangents of arguments that stay are ``None``.
     ``elementwise``: as ``unary`` and ``binary`` are, so that the VJP is the JVP as well. ``batch``: what it does
-    with an axis of examples, one of the rules in ``ops.batching``.
+    with an axis of examples, one of the rules in ``ops.batching``. ``deferred``: how it waits, see ``fusion.staging``.
     """
     prim = Primitive(name, forward)
     prim.define_vjps(vjps, linear=linear, finish=finish)
-    prim.elementwise, prim.jvp, prim.batch = elementwise, jvp, batch
+    prim.elementwise, prim.jvp, prim.batch, prim.deferred = elementwise, jvp, batch, deferred
     prim.multiply_adds = multiply_adds
     return register(prim)
 
@@ -106,6 +108,7 @@ def view(
     writable: bool = True,
     rearranges: bool = False,
     batch: Rule | None = None,
+    deferred: Callable[..., Any] | None = None,
 ) -> View:
     """A linear primitive of one array whose result shares its memory where NumPy's does.
 
@@ -114,7 +117,7 @@ def view(
     """
     prim = View(name, forward)
     prim.define_vjps([vjp], linear=True)
-    prim.writable, prim.rearranges, prim.batch = writable, rearranges, batch
+    prim.writable, prim.rearranges, prim.batch, prim.deferred = writable, rearranges, batch, deferred
     return register(prim)
 
 
@@ -192,7 +195,12 @@ def _sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
 
 #: Sum ``x`` to ``shape``, from which it can be broadcast: what undoes broadcasting.
 sum_to: Primitive = operation(
-    "sum_to", _sum_to, lambda g, ans, x, *, shape: broadcast_to(g, shape=x.shape), linear=True, batch=summed_to
+    "sum_to",
+    _sum_to,
+    lambda g, ans, x, *, shape: broadcast_to(g, shape=x.shape),
+    linear=True,
+    batch=summed_to,
+    deferred=staged_sum_to,
 )
 
 broadcast_to: Primitive = view(
@@ -201,6 +209,7 @@ broadcast_to: Primitive = view(
     lambda g, ans, x, *, shape: sum_to(g, shape=x.shape),
     writable=False,
     batch=into_shape,
+    deferred=staged_view,
 )
 Batch.broadcast = broadcast_to
 
@@ -210,6 +219,7 @@ astype: Primitive = operation(
     lambda g, ans, x, *, dtype: fit(g, x),
     linear=True,
     batch=entrywise,
+    deferred=staged_cast,
 )
 
 real: Unary = unary("real", lambda g, ans, x: g, lambda xp, x: xp.real(x), plain=False, scalar="real({0})")

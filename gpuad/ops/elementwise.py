@@ -14,6 +14,7 @@ from typing import Any
 from ..core.box import Spec, spec_of
 from ..core.cotangent import Chosen
 from ..core.primitive import Binary, Primitive, Unary, passes
+from ..fusion.staging import staged_power
 from .batching import elementwise
 from .declare import astype, binary, constant, fit, fit_tangent, operation, real, register, unary
 
@@ -47,7 +48,7 @@ rint = _constant("rint", "rint({0})")
 floor_divide = _constant("floor_divide", "floor_divide({0}, {1})")
 _sign = _constant("sign", "sign({0})")
 #: The value alone: no transformation sees where it comes from.
-stop_gradient = constant("stop_gradient", lambda xp, x: x, batch=elementwise)
+stop_gradient = constant("stop_gradient", lambda xp, x: x, batch=elementwise, scalar="{0}")
 
 
 def _of_whole_numbers(name: str) -> Primitive:
@@ -196,6 +197,7 @@ _power_of_number: Primitive = operation(
     _to_a_number,
     lambda g, ans, x, *, exponent: g * exponent * power(x, exponent - 1.0) if exponent else g * 0.0,
     elementwise=True,
+    deferred=staged_power,
 )
 
 

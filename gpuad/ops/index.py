@@ -16,6 +16,7 @@ from ..core.cotangent import Indexed
 from ..core.memory import Stale, Step, View, change, look
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
+from ..fusion.pending import settle
 from .declare import operation, variadic, view
 
 # -- what an index is made of -----------------------------------------------------------------------
@@ -310,8 +311,8 @@ Indexed.scatter = staticmethod(_scatter)
 def add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: bool) -> None:
     """``out[indices[k]] += gs[k]`` for every k. ``empty``: there are only zeros in ``out`` yet."""
     backend = backend_of((out,))
-    out = backend.settle(out)
-    for g, index in zip(gs, indices, strict=True):
+    out = settle(out)
+    for g, index in zip(map(settle, gs), indices, strict=True):
         if type(index) is Region:
             _add_through(out, g, index)
             empty = False

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive
+from ..fusion.staging import staged_mean, staged_sum, staged_view
 from .batching import chosen_along, counted, data_dependent, into_shape, over_axis
 from .declare import constant, operation, shape, sum_to
 from .elementwise import conjugate, equal, where
@@ -44,6 +45,7 @@ spread: Primitive = operation(
     lambda g, ans, y, *, shape, axis: sum_to(g, shape=y.shape) if axis is None else sum_(g, axis=axis, keepdims=False),
     linear=True,
     batch=into_shape,
+    deferred=staged_view,
 )
 
 sum_: Primitive = operation(
@@ -53,6 +55,7 @@ sum_: Primitive = operation(
     lambda g, ans, x, *, axis, keepdims: spread(g, shape=x.shape, axis=None if keepdims else axis),
     linear=True,
     batch=over_axis,
+    deferred=staged_sum,
 )
 
 mean: Primitive = operation(
@@ -63,6 +66,7 @@ mean: Primitive = operation(
     ),
     linear=True,
     batch=over_axis,
+    deferred=staged_mean,
 )
 
 

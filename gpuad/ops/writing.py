@@ -16,6 +16,7 @@ from ..core.cotangent import Chosen, Indexed
 from ..core.filled import zeros_like
 from ..core.memory import Step, change
 from ..core.untraced import written
+from ..fusion.pending import Pending, settle
 from .declare import fit, variadic
 from .index import (
     ARRAY,
@@ -173,6 +174,8 @@ def _mine(g: Any, owned: bool) -> Any:
     """A cotangent that may be written into."""
     if type(g) is Box:
         return g if owned else twin(g)
+    if isinstance(g, Pending):
+        g, owned = settle(g), False
     if isinstance(g, np.generic):
         return np.array(g)
     return g if owned else g.copy()

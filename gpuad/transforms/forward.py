@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..backend.recycle import settle
 from ..core.box import Box, spec_of
 from ..core.filled import zeros_like
 from ..core.forward import Forward, tangent_of
 from ..core.pytree import leaves, tree_map
 from ..core.untraced import settled
+from ..fusion.pending import settle
 from .gradients import Run, Trace, check_function, describe, input_spec, matching, own, owner, refuse_input, vjp
 
 

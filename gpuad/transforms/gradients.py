@@ -21,6 +21,7 @@ from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..core.untraced import settled
 from ..errors import NotDifferentiableError
+from ..fusion.pending import lift, settle, settle_all
 from ..ops.declare import astype
 
 Argnums = int | Sequence[int]
@@ -102,11 +103,10 @@ class Trace:
         if spec is None:
             path = "" if leaf is arg else [path for path, _ in leaves(arg)][len(self.inputs) - found]
             refuse_input(leaf, f"argument {argnum}{path}", self.name)
-        backend = owner_of_type(type(leaf))
         if type(leaf) is Box:
             value = leaf.level.constant(leaf)
         else:
-            value = leaf if backend is None else backend.recyclable(leaf)
+            value = lift(leaf)
         box = self.tape.watch(value, spec)
         self.inputs.append((box.index, value))  # the program may write into the box
         return box
@@ -122,7 +122,10 @@ class Trace:
         return self._value(self.result) if type(self.result) is Box else tree_map(self._value, self.result)
 
     def pull(self, seeds: Sequence[Any], *, last: bool) -> tuple[Any, ...]:
-        """The cotangents of the arguments, in their containers, from those of the result's leaves."""
+        """The cotangents of the arguments, in their containers, from those of the result's leaves.
+
+        What wasn't computed yet is now, and the result with it if this is the ``last`` time.
+        """
         table: dict[int, Any] = {}
         outputs = [self.result] if type(self.result) is Box else [leaf for _, leaf in leaves(self.result)]
         for leaf, seed in zip(outputs, seeds, strict=True):
@@ -135,6 +138,7 @@ class Trace:
             found = (
                 sweep(self.tape, table, [index for index, _ in inputs], last=last) if table else [None] * len(inputs)
             )
+            settle_all([*found, *[leaf.value for leaf in outputs if last and self.is_ours(leaf)]])
         finally:
             recycle.drain()
         taken = {id(owner(x)) for x in (*seeds, *[value for _, value in inputs])}
@@ -145,11 +149,6 @@ class Trace:
             return tuple(gradients)
         results = iter(gradients)
         return tuple([tree_map(lambda _: next(results), arg) for arg in self.args])
-
-
-def settle(x: Any) -> Any:
-    backend = owner_of_type(type(x))
-    return x if backend is None else backend.settle(x)
 
 
 def owner(x: Any) -> Any:
@@ -164,10 +163,9 @@ def own(g: Any, taken: set[int]) -> Any:
     if type(g) is np.ndarray and g.base is None and id(g) not in taken:
         taken.add(id(g))
         return g
-    backend = owner_of_type(type(g))
-    if backend is None or isinstance(g, np.generic):
+    g = settle(g)
+    if owner_of_type(type(g)) is None or isinstance(g, np.generic):
         return g
-    g = backend.settle(g)
     base = owner(g)
     if id(base) in taken or 0 in g.strides or not getattr(getattr(g, "flags", None), "writeable", True):
         return g.copy()
@@ -295,9 +293,8 @@ def value_and_grad(
     def value_and_gradient(*args: Any, **kwargs: Any) -> Any:
         numbers = numbers_of(len(args))
         trace = Trace(functools.partial(f, **kwargs) if kwargs else f, args, numbers, has_aux, "grad")
-        seed = _seed(trace.result)
+        gradients = trace.pull([_seed(trace.result)], last=True)
         value = trace.value()
-        gradients = trace.pull([seed], last=True)
         out = (value, trace.aux) if has_aux else value
         return out, gradients if several else gradients[0]
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..backend import owner_of_type
-from ..backend.recycle import settle
 from ..core.batch import Batch, front
 from ..core.box import Box, spec_of
 from ..core.pytree import children, leaves, tree_map
 from ..core.untraced import settled, untraced
+from ..fusion.pending import settle
 from .gradients import Run, check_function, describe, own, owner
 
 _NUMBERS = (bool, int, float, complex)

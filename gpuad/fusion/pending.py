@@ -1,0 +1,260 @@
+"""Arrays that aren't computed yet.
+
+Large arrays enter a transformation as ``Pending`` ones. An elementwise operation on one isn't done when it is
+called: it makes another ``Pending``, which knows the operation and its operands. So does a sum. What a program
+needs the numbers of is computed then, in few kernels, see ``schedule``: whatever else wants an array gets it from
+``settle``. Values never change, so nobody can tell when they were computed.
+
+An array of the user's that takes part is copied, for the user may write into it before it is read.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from ..backend import cupy_backend, numpy_backend, owner_of_type
+from ..backend.interface import Backend
+from . import switch
+
+#: What runs into more operations than this is computed, and so are arrays of which that many sums wait.
+STEPS, SUMS = 192, 3
+#: So many arrays are read by one kernel at most.
+READS = 24
+
+_serial = itertools.count().__next__
+
+
+class Apply(NamedTuple):
+    """An elementwise primitive on operands of certain dtypes; ``takes`` says what it converts them to."""
+
+    name: str
+    scalar: str
+    takes: tuple[np.dtype[Any], ...]
+    dtype: np.dtype[Any]
+
+
+class Sum(NamedTuple):
+    """The sum over ``axes``; what is left has the shape of the array that it makes, but for axes of length 1."""
+
+    axes: tuple[int, ...]
+
+
+class View(NamedTuple):
+    """Something done to an array when it is there, at no cost."""
+
+    function: Callable[[Any], Any]
+
+
+class Region:
+    """A connected stretch of elementwise operations on arrays of one shape."""
+
+    __slots__ = ("joined", "reads", "steps", "sums")
+
+    def __init__(self) -> None:
+        self.joined: Region | None = None
+        self.steps = 0
+        self.reads: set[int] = set()
+        #: Sums of what is computed here: they come for free when it is.
+        self.sums: list[weakref.ref[Pending]] = []
+
+
+def region_of(x: Pending) -> Region:
+    region: Region = x.region
+    while region.joined is not None:
+        region = region.joined
+    return region
+
+
+class Pending:
+    """An array with its shape and dtype, and either its ``value`` or the operation that makes it."""
+
+    __slots__ = ("__weakref__", "args", "depth", "dtype", "op", "region", "serial", "shape", "times", "value")
+    __array_ufunc__ = None  # NumPy's arrays leave operators to us
+    __hash__ = object.__hash__  # tables of them go by identity
+    #: Who computes.
+    backend: ClassVar[Backend]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    #: ``None`` until it is computed.
+    value: Any
+    op: Apply | Sum | View | None
+    args: tuple[Any, ...]
+    #: How many sums are to be computed before, one after another.
+    depth: int
+    region: Any
+    serial: int
+    #: How often it has been computed inside a kernel that didn't store it.
+    times: int
+    #: ``compute(waiting)`` computes some of them, none of which is there yet. ``schedule`` gives it.
+    compute: ClassVar[Any]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(settle(self), name)
+
+    @property
+    def base(self) -> Any:
+        """Whose memory it will share."""
+        return (
+            self.args[0]
+            if self.value is None and type(self.op) is View
+            else settle(self.value).base
+            if self.value is not None
+            else None
+        )
+
+    @property
+    def size(self) -> int:
+        n = 1
+        for length in self.shape:
+            n *= length
+        return n
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        return lift(settle(self)[key])
+
+    def __array__(self, *args: Any, **options: Any) -> Any:
+        return np.asarray(settle(self), *args, **options)
+
+    def __repr__(self) -> str:
+        state = "computed" if self.value is not None else "not computed yet"
+        return f"<{self.dtype}{list(self.shape)}, {state}>"
+
+
+class HostPending(Pending):
+    """One that NumPy, or compiled C, will compute."""
+
+    __slots__ = ()
+    backend = numpy_backend
+
+
+class DevicePending(Pending):
+    """One that CUDA will compute."""
+
+    __slots__ = ()
+    backend = cupy_backend
+
+
+_KINDS: dict[Backend, type[Pending]] = {numpy_backend: HostPending, cupy_backend: DevicePending}
+
+#: From so many bytes an array is worth a kernel: below, the time goes into Python, with or without one.
+LARGE = {numpy_backend: 1 << 19, cupy_backend: 1 << 14}
+
+
+def lift(x: Any) -> Any:
+    """A large array as one on which operations wait to be computed; anything else as it is.
+
+    Nobody but gpuad may write into ``x``.
+    """
+    backend = numpy_backend if type(x) is np.ndarray else owner_of_type(type(x))
+    if backend is None or backend not in _KINDS or isinstance(x, np.generic):
+        return x
+    if x.nbytes < LARGE[backend] or not x.size or x.dtype.kind not in "fc" or not switch.on():
+        return backend.recyclable(x)
+    return leaf(_KINDS[backend], x)
+
+
+def leaf(kind: type[Pending], x: Any) -> Pending:
+    found = kind()
+    found.shape, found.dtype, found.value = x.shape, x.dtype, x
+    found.op, found.args, found.depth, found.times = None, (), 0, 0
+    return found
+
+
+def settle(x: Any) -> Any:
+    """The array itself, computed if it wasn't; anything else as it is, but in no form of ``backend.recycle``."""
+    if isinstance(x, Pending):
+        if x.value is None:
+            Pending.compute([x])
+        return x.backend.settle(x.value if x.shape else x.value[()])
+    backend = owner_of_type(type(x))
+    return x if backend is None else backend.settle(x)
+
+
+def settle_all(xs: Sequence[Any]) -> None:
+    """Compute all arrays among ``xs`` that wait for it, together: they may share kernels."""
+    waiting = [x for x in xs if isinstance(x, Pending) and x.value is None]
+    if waiting:
+        Pending.compute(waiting)
+
+
+# -- operations that wait ----------------------------------------------------------------------------------
+def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[int, ...]) -> Pending:
+    """The result of an elementwise operation; ``args`` are pending arrays and Python numbers."""
+    depth = 0
+    region: Region | None = None
+    for a in args:
+        if isinstance(a, Pending) and a.value is None:
+            if a.depth > depth:
+                depth = a.depth
+            if type(a.op) is Apply and a.shape == shape:
+                region = _join(region, region_of(a))
+    if region is None:
+        region = Region()
+    for a in args:
+        if isinstance(a, Pending) and a.value is not None:
+            region.reads.add(id(a.value))
+    region.steps += 1
+    if region.steps > STEPS or len(region.reads) > READS or depth > SUMS:
+        settle_all(args)
+        region, depth = Region(), 0
+        region.steps = 1
+        region.reads.update(id(a.value) for a in args if isinstance(a, Pending))
+    found = kind()
+    found.shape, found.dtype, found.value = shape, op.dtype, None
+    found.op, found.args, found.depth, found.times = op, args, depth, 0
+    found.region, found.serial = region, _serial()
+    return found
+
+
+def _join(a: Region | None, b: Region) -> Region:
+    if a is None or a is b:
+        return b
+    if a.steps < b.steps:
+        a, b = b, a
+    b.joined = a
+    a.steps += b.steps
+    a.reads |= b.reads
+    a.sums += b.sums
+    return a
+
+
+def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...]) -> Pending:
+    """The sum of ``x`` over ``axes``, as an array of ``shape``."""
+    found = type(x)()
+    found.shape, found.dtype, found.value = shape, x.dtype, None
+    found.op, found.args, found.depth, found.times = Sum(axes), (x,), x.depth + 1, 0
+    found.region, found.serial = Region(), _serial()
+    if x.value is None and type(x.op) is Apply:
+        region_of(x).sums.append(weakref.ref(found))
+    if found.depth > SUMS:
+        settle_all([found])
+    return found
+
+
+def viewed(x: Pending, function: Callable[[Any], Any], shape: tuple[int, ...]) -> Pending:
+    """``function(x)``, which costs nothing once ``x`` is there; if it is, it is done at once."""
+    if x.value is not None:
+        return leaf(type(x), function(x.value))
+    found = type(x)()
+    found.shape, found.dtype, found.value = shape, x.dtype, None
+    found.op, found.args, found.depth, found.times = View(function), (x,), x.depth, 0
+    found.region, found.serial = Region(), _serial()
+    return found

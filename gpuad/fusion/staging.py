@@ -1,0 +1,219 @@
+"""What primitives do with arrays that aren't computed yet: they wait too, or have them computed.
+
+To the primitives this is a backend of its own, over that which computes.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..backend import numpy_backend, owner_of_type, register_lazy
+from ..backend.interface import Backend
+from .pending import LARGE, Apply, DevicePending, HostPending, Pending, apply, leaf, lift, settle, total, viewed
+
+_WEAK = (float, int, bool, complex)
+
+
+class Lazy(Backend):
+    """The backend of pending arrays."""
+
+    eager: Backend
+
+    def __init__(self, kind: type[Pending]) -> None:
+        self.kind = kind
+        self.eager = kind.backend
+        self.name = kind.backend.name
+        self.array_types = (kind,)
+        self.lends_its_class = kind.backend.lends_its_class
+
+    @property
+    def xp(self) -> Any:
+        return self.eager.xp
+
+    @property
+    def scipy(self) -> Any:
+        return self.eager.scipy
+
+    def asarray(self, x: Any, dtype: Any = None) -> Any:
+        return self.eager.asarray(x, dtype)
+
+    def to_numpy(self, x: Any) -> Any:
+        return self.eager.to_numpy(settle(x))
+
+    def settle(self, x: Any) -> Any:
+        return settle(x)
+
+    def implementation(self, prim: Any) -> Callable[..., Any]:
+        """What a primitive does with pending arrays."""
+        return functools.partial(_staged, self, prim)
+
+
+for _kind in (HostPending, DevicePending):
+    register_lazy(Lazy(_kind))
+
+
+def _staged(lazy: Lazy, prim: Any, *args: Any, **params: Any) -> Any:
+    stage = prim.deferred or (_elementwise if prim.scalar is not None else None)
+    if stage is not None:
+        found = stage(lazy, prim, [_there(a) for a in args], params)
+        if found is not NotImplemented:
+            return found
+    ans = prim.evaluate([settle(a) if isinstance(a, Pending) else a for a in args], params)
+    return tuple(map(lift, ans)) if type(ans) is tuple or type(ans) is list else lift(ans)
+
+
+def _there(a: Any) -> Any:
+    """A small array that is computed already as what it is: nothing is gained by waiting for others."""
+    return settle(a) if isinstance(a, Pending) and a.value is not None and a.nbytes < LARGE[a.backend] else a
+
+
+# -- elementwise operations --------------------------------------------------------------------------------
+def _elementwise(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    tokens: list[Any] = []
+    shapes = set()
+    for i, a in enumerate(args):
+        if isinstance(a, Pending):
+            tokens.append(a.dtype)
+            shapes.add(a.shape)
+        elif type(a) in _WEAK:
+            tokens.append(type(a))
+        else:
+            a = args[i] = _operand(lazy, a)
+            if a is None:
+                return NotImplemented
+            if isinstance(a, Pending):
+                tokens.append(a.dtype)
+                shapes.add(a.shape)
+            else:
+                tokens.append(a[1])
+                args[i] = a[0]
+    if not shapes:
+        return NotImplemented
+    key = tuple(tokens)
+    try:
+        op = prim.operations[key]
+    except KeyError:
+        op = prim.operations[key] = _operation(prim, key)
+    if op is None:
+        return NotImplemented
+    if len(shapes) == 1:
+        (shape,) = shapes
+    else:
+        try:
+            shape = np.broadcast_shapes(*shapes)
+        except ValueError:
+            return NotImplemented  # the library says it in its own words
+    return apply(op, lazy.kind, tuple(args), shape)
+
+
+def _operand(lazy: Lazy, a: Any) -> Any:
+    """An array of the program's: as ``(number, dtype)`` if it is one, else pending, as it is now."""
+    if isinstance(a, (np.generic, np.ndarray)) and a.ndim == 0:
+        return (a.item(), a.dtype) if a.dtype.kind in "fciub" else None
+    if owner_of_type(type(a)) is not lazy.eager or a.dtype.kind not in "fciub" or not a.size:
+        return None
+    return snapshot(lazy.kind, a)
+
+
+def snapshot(kind: type[Pending], a: Any) -> Pending:
+    """A raw array as a pending one, copied where somebody may still write into it."""
+    if isinstance(a, np.ndarray) and type(a) is not np.ndarray:
+        a = kind.backend.settle(a)
+    if type(a) is np.ndarray and a.base is None and not a.flags.writeable:
+        return leaf(kind, a)
+    if 0 in a.strides:
+        once = a[tuple([slice(0, 1) if n == 0 else slice(None) for n in a.strides])]
+        return leaf(kind, kind.backend.functions.broadcast_to(once.copy(), a.shape))
+    return leaf(kind, a.copy(order="K"))
+
+
+_KINDS_OF_NUMBERS = frozenset("fciub")
+
+
+def _operation(prim: Any, tokens: tuple[Any, ...]) -> Apply | None:
+    """What the primitive does with operands of these dtypes, or with Python numbers; ``None`` if no kernel can."""
+    try:
+        if prim.name == "where":
+            chosen = np.result_type(*[t if isinstance(t, np.dtype) else t() for t in tokens[1:]])
+            types: tuple[Any, ...] = (np.dtype(bool), chosen, chosen, chosen)
+        elif prim.name == "real":
+            types = (tokens[0], np.empty(0, tokens[0]).real.dtype)
+        elif isinstance(ufunc := prim.implementation(numpy_backend), np.ufunc):
+            types = ufunc.resolve_dtypes((*[np.dtype(bool) if t is bool else t for t in tokens], None))
+        else:
+            return None
+    except TypeError:
+        return None
+    if any(t.kind not in _KINDS_OF_NUMBERS or t.char in "gG" for t in types):
+        return None
+    return Apply(prim.name, prim.scalar, tuple(types[:-1]), types[-1])
+
+
+# -- others ------------------------------------------------------------------------------------------------
+def _arithmetic(name: str, scalar: str, lazy: Lazy, x: Pending, y: Any) -> Pending:
+    return apply(Apply(name, scalar, (x.dtype, x.dtype), x.dtype), lazy.kind, (x, y), x.shape)
+
+
+def staged_power(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of ``power_of_number``."""
+    (x,), exponent = args, params["exponent"]
+    if not isinstance(x, Pending) or type(exponent) not in (int, float):
+        return NotImplemented
+    if exponent in (3, 4):
+        y = _arithmetic("multiply", "{0} * {1}", lazy, x, x)
+        return _arithmetic("multiply", "{0} * {1}", lazy, y, x if exponent == 3 else y)
+    return _arithmetic("power", "power({0}, {1})", lazy, x, exponent)
+
+
+def staged_cast(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of ``astype``."""
+    (x,), dtype = args, np.dtype(params["dtype"])
+    if (
+        not isinstance(x, Pending)
+        or dtype.kind not in "fc"
+        or dtype.char in "gG"
+        or (x.dtype.kind, dtype.kind) == ("c", "f")
+    ):
+        return NotImplemented
+    return x if x.dtype == dtype else apply(Apply("astype", "{0}", (dtype,), dtype), lazy.kind, (x,), x.shape)
+
+
+def staged_view(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of what makes an array of shape ``shape`` from another at no cost."""
+    (x,) = args
+    if not isinstance(x, Pending) or x.value is not None:
+        return NotImplemented
+    return viewed(x, lambda raw: prim.evaluate((raw,), params), params["shape"])
+
+
+def staged_sum(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of ``sum``: with what is summed up not computed yet, both are done in one kernel."""
+    (x,), axis, keepdims = args, params["axis"], params["keepdims"]
+    if not isinstance(x, Pending) or x.value is not None or x.dtype.kind not in "fc":
+        return NotImplemented
+    axes = tuple(range(x.ndim)) if axis is None else axis
+    kept = [1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes]
+    return total(x, axes, tuple(kept))
+
+
+def staged_mean(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of ``mean``. That of float16 overflows on the way."""
+    (x,) = args
+    if not isinstance(x, Pending) or x.dtype.char == "e":
+        return NotImplemented
+    y = staged_sum(lazy, prim, args, params)
+    return y if y is NotImplemented else _arithmetic("divide", "{0} / {1}", lazy, y, x.size / max(y.size, 1))
+
+
+def staged_sum_to(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of ``sum_to``."""
+    (x,), shape = args, params["shape"]
+    if not isinstance(x, Pending) or x.value is not None or x.dtype.kind not in "fc":
+        return NotImplemented
+    extra = x.ndim - len(shape)
+    axes = tuple(i for i, n in enumerate(x.shape) if i < extra or (shape[i - extra] == 1 and n != 1))
+    return total(x, axes, shape) if axes else viewed(x, lambda raw: raw.reshape(shape), shape)

@@ -1,0 +1,459 @@
+"""A plan as a function in C, for the CPU.
+
+The function runs over a part of the grid: all of it, or a stretch of one loop, so that threads can share it. Its
+text has three layers: loops over all but the last axis, in them what is the same along a row, and the loop along the
+row, which the compiler turns into vector instructions. Where there are folds there is one such loop after each, and
+what a later one needs of an earlier one is computed again, or kept in a buffer of one row where that costs more.
+
+Numbers and lengths are arguments: kernels of programs that differ in them alone have the same text.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .c_types import (
+    cast,
+    check,
+    from_sum,
+    least,
+    load,
+    memory_type,
+    names_in,
+    sum_type,
+    value_type,
+    wide,
+)
+from .plan import DType, Output, Plan, Step
+
+#: Functions that cost no more than an addition or two.
+_CHEAP = frozenset(
+    "absolute ceil conjugate copysign deg2rad fabs floor fmax fmin heaviside imag isfinite isinf isnan maximum minimum "
+    "rad2deg real rint sign signbit trunc".split()
+)
+#: What is computed again rather than kept in a row's buffer may cost as much as so many additions.
+_CHEAPER_THAN_A_BUFFER = 8
+
+
+class Sum(NamedTuple):
+    """How the sums of an output are added up, which follows from the loops that they go over.
+
+    ``first``: they go over the loops from this one to the last that the value has, so one pair of variables holds
+    the sum and its error until that loop ends. Otherwise ``None``: the sums lie in memory, one per entry of the
+    output. ``pairs``: with their errors beside them; columns, which the innermost loop doesn't go over, have none.
+    """
+
+    first: int | None
+    pairs: bool
+
+
+def sum_of(output: Output) -> Sum | None:
+    """The way of an output, ``None`` for one that isn't summed."""
+    loops = output.summed[: len(output.summed) - output.per_row]
+    if not any(loops):
+        return None
+    first = loops.index(True)
+    if all(loops[first:]):
+        return Sum(first, pairs=True)
+    return Sum(None, pairs=loops[-1] or output.per_row)
+
+
+def prelude() -> str:
+    """What stands in front of the functions, once in a source."""
+    return '#include "host_math.h"\n#include "host_kernel.h"\n'
+
+
+def function(plan: Plan, name: str) -> str:
+    """The text of two functions in C, to stand behind the ``prelude``::
+
+        int name(const gpuad_slot *call, int64_t split, int64_t first, int64_t last, int64_t chunk)
+        void name_sums(const gpuad_slot *call, int64_t split, int64_t chunks)
+
+    The first does the grid, where of the loop ``split`` only the entries from ``first`` to ``last`` - 1 count (all
+    where ``split`` is -1); it returns 1 if there is no memory, else 0. If that loop is summed over, the call is the
+    ``chunk``-th part of the sum. The second adds the parts up in their order, whoever has computed them, and stores
+    the sums that don't go straight into an output.
+
+    ``call`` holds: the length of each loop; of each operand the address and, where the plan leaves them open, the
+    strides, in entries; the numbers, complex ones in two slots; of each output the address, and if it is summed that of
+    zeros of its ``sum_type`` (twice as many where there are ``pairs``), for each chunk if its sum goes over the split.
+    """
+    return _Writer(plan, name).text()
+
+
+class _Writer:
+    def __init__(self, plan: Plan, name: str) -> None:
+        self.plan, self.name = plan, name
+        self.loops = max(plan.ndim, 1)  # a grid without loops is one point
+        self.lines: list[str] = []
+        self.depth = 1
+        self.steps_from = len(plan.operands) + len(plan.numbers)
+        check(plan)
+        self.in_row = [self._varies(v) for v in range(self.steps_from)]
+        self.phase = [0] * self.steps_from
+        for step in plan.steps:
+            phases = [self.phase[a] for a in step.args]
+            if step.fold is not None:
+                self.in_row.append(False)
+                self.phase.append(phases[0] + 1)
+            else:
+                self.in_row.append(any(self.in_row[a] for a in step.args))
+                self.phase.append(max(phases, default=0))
+        self.sums = [sum_of(output) for output in plan.outputs]
+        self.phases = max(self.phase, default=0) + 1
+        self.kept: dict[int, int] = {}  # value: the phase in which it goes into a buffer
+        self._choose_buffers()
+
+    def _varies(self, value: int) -> bool:
+        """Whether an operand or a number differs along the row."""
+        operands = self.plan.operands
+        return value < len(operands) and self.plan.ndim > 0 and operands[value].strides[-1] != 0
+
+    def step(self, value: int) -> Step | None:
+        return self.plan.steps[value - self.steps_from] if value >= self.steps_from else None
+
+    # -- which loop along the row does what ---------------------------------------------------------
+    def _roots(self, phase: int) -> list[int]:
+        """The values that the loop of a phase is there for."""
+        folded = [
+            s.args[0]
+            for v, s in enumerate(self.plan.steps, self.steps_from)
+            if s.fold is not None and self.phase[v] == phase + 1
+        ]
+        stored = [o.value for o in self.plan.outputs if not o.per_row and self.phase[o.value] == phase]
+        return folded + stored + [v for v, when in self.kept.items() if when == phase]
+
+    def _choose_buffers(self) -> None:
+        for phase in reversed(range(self.phases)):
+            self._needed(phase)
+
+    def _needed(self, phase: int) -> list[int]:
+        """The values that vary along the row and are read or computed in a phase, in order; fills in ``kept``."""
+        needed: set[int] = set()
+
+        def visit(value: int) -> None:
+            if not self.in_row[value] or value in needed:
+                return
+            needed.add(value)
+            step = self.step(value)
+            if step is None:
+                return
+            if self.phase[value] < phase and self._cost(value) > _CHEAPER_THAN_A_BUFFER:
+                self.kept[value] = self.phase[value]
+                return
+            for arg in step.args:
+                visit(arg)
+
+        for root in self._roots(phase):
+            visit(root)
+        return sorted(needed)
+
+    def _cost(self, value: int) -> int:
+        """Of computing a value from the operands, in additions, about."""
+        seen: set[int] = set()
+        stack, cost = [value], 0
+        while stack:
+            v = stack.pop()
+            step = self.step(v)
+            if v in seen or step is None or not self.in_row[v]:
+                continue
+            seen.add(v)
+            names = set(names_in(step.scalar)) - _CHEAP
+            cost += 20 if names else 6 if "/" in step.scalar else 1
+            stack.extend(step.args)
+        return cost
+
+    # -- text ---------------------------------------------------------------------------------------
+    def put(self, line: str) -> None:
+        self.lines.append("    " * self.depth + line)
+
+    def text(self) -> str:
+        self.lines.append(
+            f"int {self.name}(const gpuad_slot *call, int64_t split, int64_t first, int64_t last, int64_t chunk) {{"
+        )
+        self._read_call()
+        for k in range(self.loops):
+            self.put(f"const int64_t from{k} = split == {k} ? first : 0, to{k} = split == {k} ? last : length{k};")
+        for value in self.kept:
+            kind = value_type(self.plan.dtype_of(value))
+            self.put(f"{kind} *const row{value} = malloc((length{self.loops - 1} + 1) * sizeof({kind}));")
+        if self.kept:
+            missing = " || ".join(f"!row{value}" for value in self.kept)
+            self.put("int failed = 1;")
+            self.put(f"if ({missing}) goto end;")
+        self._outer_loops(0)
+        if self.kept:
+            self.put("failed = 0;")
+            self.lines.append("end:")
+            for value in self.kept:
+                self.put(f"free(row{value});")
+        self.put("(void)first, (void)last, (void)chunk;")
+        self.put(f"return {'failed' if self.kept else 0};")
+        self.lines.append("}")
+        self._write_sums()
+        return "\n".join(self.lines) + "\n"
+
+    def _read_call(self) -> None:
+        slot = 0
+        for k in range(self.plan.ndim):
+            self.put(f"const int64_t length{k} = call[{slot}].i;")
+            slot += 1
+        if not self.plan.ndim:
+            self.put("const int64_t length0 = 1;")
+        for v, operand in enumerate(self.plan.operands):
+            kind = memory_type(operand.dtype)
+            self.put(f"const {kind} *const array{v} = call[{slot}].p;")
+            slot += 1
+            for k, stride in enumerate(operand.strides):
+                if stride is None:
+                    self.put(f"const int64_t stride{v}_{k} = call[{slot}].i;")
+                    slot += 1
+        for v, dtype in enumerate(self.plan.numbers, len(self.plan.operands)):
+            if dtype.kind == "c":
+                self.put(f"const {value_type(dtype)} v{v} = gpuad_complex(call[{slot}].d, call[{slot + 1}].d);")
+                slot += 2
+            else:
+                field = {"f": "d", "u": "u"}.get(dtype.kind, "i")
+                text = f"call[{slot}].{field}"
+                self.put(f"const {value_type(dtype)} v{v} = {f'GPUAD_HALF({text})' if dtype.char == 'e' else text};")
+                slot += 1
+        for k, (output, way) in enumerate(zip(self.plan.outputs, self.sums, strict=True)):
+            self.put(f"{memory_type(output.dtype)} *const out{k} = call[{slot}].p;")
+            slot += 1
+            if way is not None:
+                self.put(f"{sum_type(output.dtype)} *const sums{k} = call[{slot}].p;")
+                slot += 1
+
+    # -- the loops around a row ---------------------------------------------------------------------
+    def _outer_loops(self, k: int) -> None:
+        """The loop ``k`` and all in it."""
+        ending = [o for o, way in enumerate(self.sums) if way is not None and way.first == k]
+        for o in ending:
+            kind = sum_type(self.plan.outputs[o].dtype)
+            self.put(f"{kind} sum{o} = 0, error{o} = 0;")
+        if k < self.loops - 1:
+            self.put(f"for (int64_t i{k} = from{k}; i{k} < to{k}; ++i{k}) {{")
+            self.depth += 1
+            self._outer_loops(k + 1)
+            self.depth -= 1
+            self.put("}")
+        else:
+            self._row()
+        for o in ending:
+            output = self.plan.outputs[o]
+            place = self._place(o, k)
+            total = from_sum(f"GPUAD_TOTAL(sum{o}, error{o})", output.dtype)
+            summed = " || ".join(f"split == {j}" for j, s in enumerate(output.summed) if s)
+            self.put(f"if ({summed}) {{")
+            self.put(f"    {sum_type(output.dtype)} *const part = sums{o} + 2 * (chunk * {self._size(o)} + {place});")
+            self.put(f"    part[0] = sum{o}, part[1] = error{o};")
+            self.put(f"}} else out{o}[{place}] = {total};")
+
+    def _kept_loops(self, o: int) -> list[int]:
+        """The loops that an output has."""
+        output = self.plan.outputs[o]
+        return [k for k in range(self.plan.ndim - output.per_row) if not output.summed[k]]
+
+    def _size(self, o: int) -> str:
+        return " * ".join(f"length{k}" for k in self._kept_loops(o)) or "1"
+
+    def _place(self, o: int, before: int) -> str:
+        """Where the entry of an output lies, or its row, in the loops before the ``before``-th."""
+        place = ""
+        for k in self._kept_loops(o):
+            index = f"i{k}" if k < before else "0"
+            place = f"({place}) * length{k} + {index}" if place else index
+        return place or "0"
+
+    # -- a row --------------------------------------------------------------------------------------
+    def _row(self) -> None:
+        last = self.loops - 1
+        for v, operand in enumerate(self.plan.operands):
+            terms = [
+                f"i{k} * {f'stride{v}_{k}' if stride is None else stride}"
+                for k, stride in enumerate(operand.strides[:-1])
+                if stride != 0
+            ]
+            at = " + ".join([f"array{v}", *terms])
+            if self.in_row[v]:
+                self.put(f"const {memory_type(operand.dtype)} *const at{v} = {at};")
+            else:
+                # A row without entries may belong to an array without entries.
+                there = f"length{last} ? {load(f'*({at})', operand.dtype)} : 0"
+                self._define(v, there)
+        for o, way in enumerate(self.sums):
+            output = self.plan.outputs[o]
+            if output.per_row or (way is not None and way.first is not None):
+                continue
+            kind = memory_type(output.dtype) if way is None else sum_type(output.dtype)
+            # Columns and stored entries go along the row, at the end of their index.
+            start = self._place(o, last)
+            if way is None:
+                self.put(f"{kind} *const to_out{o} = out{o} + {start};")
+            else:
+                part = self._part(o)
+                self.put(f"{kind} *const to_sum{o} = sums{o} + {2 if way.pairs else 1} * ({part}{start});")
+        for phase in range(self.phases):
+            self._row_values(phase)
+            self._row_loop(phase)
+
+    def _part(self, o: int) -> str:
+        """The offset of a chunk's sums, where the sums of an output go over the split loop."""
+        summed = " || ".join(f"split == {j}" for j, s in enumerate(self.plan.outputs[o].summed) if s)
+        return f"(({summed}) ? chunk * {self._size(o)} : 0) + "
+
+    def _define(self, value: int, text: str) -> None:
+        self.put(f"const {value_type(self.plan.dtype_of(value))} v{value} = {text};")
+
+    def _row_values(self, phase: int) -> None:
+        """What is one value per row, as soon as it is known; and the outputs that are."""
+        for v, step in enumerate(self.plan.steps, self.steps_from):
+            if self.in_row[v] or self.phase[v] != phase:
+                continue
+            self._define(v, self._expression(step) if step.fold is None else self._folded(v, step))
+        for o, output in enumerate(self.plan.outputs):
+            if not output.per_row or self.phase[output.value] != phase:
+                continue
+            value = cast(f"v{output.value}", self.plan.dtype_of(output.value), output.dtype)
+            place, way = self._place(o, self.loops - 1), self.sums[o]
+            if way is None:
+                self.put(f"out{o}[{place}] = {value};")
+                continue
+            value = f"({sum_type(output.dtype)})v{output.value}"
+            if way.first is not None:
+                self.put(f"GPUAD_ADD_BLOCK(sum{o}, error{o}, {value});")
+            else:
+                self.put(f"{sum_type(output.dtype)} *const to_sum{o} = sums{o} + 2 * ({self._part(o)}{place});")
+                self.put(f"GPUAD_ADD_BLOCK(to_sum{o}[0], to_sum{o}[1], {value});")
+
+    def _expression(self, step: Step) -> str:
+        args = [cast(f"v{a}", self.plan.dtype_of(a), want) for a, want in zip(step.args, step.takes, strict=True)]
+        text = step.scalar.format(*args)
+        return f"GPUAD_HALF({text})" if step.dtype.char == "e" else text
+
+    def _row_loop(self, phase: int) -> None:
+        """One loop along the row: its values, then the folds, sums and stores that they go into."""
+        last = self.loops - 1
+        folds = [
+            (v, s)
+            for v, s in enumerate(self.plan.steps, self.steps_from)
+            if s.fold is not None and self.phase[v] == phase + 1
+        ]
+        outputs = [o for o, out in enumerate(self.plan.outputs) if not out.per_row and self.phase[out.value] == phase]
+        if not folds and not outputs and phase not in self.kept.values():
+            return
+        adding: list[tuple[str, str, str, str]] = []  # the block's sum, its type, what it goes into
+        reductions: list[str] = []
+        for v, step in folds:
+            if step.fold == "add":
+                kind = sum_type(step.takes[0])
+                self.put(f"{kind} sum_{v} = 0, error_{v} = 0;")
+                adding.append((f"block_{v}", kind, f"sum_{v}", f"error_{v}"))
+            else:
+                self.put(f"{value_type(step.takes[0])} most_{v} = {least(step)};")
+                reductions.append(f"{'max' if step.fold == 'maximum' else 'min'}:most_{v}")
+                if step.takes[0].kind == "f":
+                    self.put(f"int{8 * max(step.takes[0].itemsize, 4)}_t nan_{v} = 0;")
+                    reductions.append(f"|:nan_{v}")
+        for o in outputs:
+            way = self.sums[o]
+            if way is not None and way.pairs:
+                there = (f"sum{o}", f"error{o}") if way.first is not None else (f"to_sum{o}[0]", f"to_sum{o}[1]")
+                adding.append((f"block{o}", sum_type(self.plan.outputs[o].dtype), *there))
+        start, stop = f"from{last}", f"to{last}"
+        if adding:
+            self.put(f"for (int64_t start = {start}; start < {stop}; start += GPUAD_BLOCK) {{")
+            self.depth += 1
+            self.put(f"const int64_t stop = GPUAD_MIN(start + GPUAD_BLOCK, {stop});")
+            for name, kind, _, _ in adding:
+                # The parts of complex numbers are added up apart, for then the compiler makes vectors of them.
+                names = [f"{name}_re", f"{name}_im"] if "_Complex" in kind else [name]
+                reductions += [f"+:{name}" for name in names]
+                self.put(f"{kind.split()[0]} {' = 0, '.join(names)} = 0;")
+            start, stop = "start", "stop"
+        self.lines.append("#pragma omp simd" + "".join(f" reduction({r})" for r in reductions))
+        self.put(f"for (int64_t i = {start}; i < {stop}; ++i) {{")
+        self.depth += 1
+        self._points(phase, folds, outputs)
+        self.depth -= 1
+        self.put("}")
+        if adding:
+            for name, kind, total, error in adding:
+                block = f"gpuad_complex({name}_re, {name}_im)" if "_Complex" in kind else name
+                self.put(f"GPUAD_ADD_BLOCK({total}, {error}, {block});")
+            self.depth -= 1
+            self.put("}")
+
+    def _points(self, phase: int, folds: list[tuple[int, Step]], outputs: list[int]) -> None:
+        for v in self._needed(phase):
+            step = self.step(v)
+            if step is None:
+                operand = self.plan.operands[v]
+                stride = operand.strides[-1]
+                index = "i" if stride == 1 else f"i * {f'stride{v}_{self.loops - 1}' if stride is None else stride}"
+                self._define(v, load(f"at{v}[{index}]", operand.dtype))
+            elif v in self.kept and self.phase[v] < phase:
+                self._define(v, f"row{v}[i]")
+            else:
+                self._define(v, self._expression(step))
+                if v in self.kept:
+                    self.put(f"row{v}[i] = v{v};")
+        for v, step in folds:
+            arg = cast(f"v{step.args[0]}", self.plan.dtype_of(step.args[0]), step.takes[0])
+            if step.fold == "add":
+                self._add_to_block(f"block_{v}", arg, step.takes[0])
+            else:
+                self.put(f"most_{v} = most_{v} {'>' if step.fold == 'maximum' else '<'} {arg} ? most_{v} : {arg};")
+                if step.takes[0].kind == "f":
+                    self.put(f"nan_{v} |= {arg} != {arg};")
+        for o in outputs:
+            output, way = self.plan.outputs[o], self.sums[o]
+            have = self.plan.dtype_of(output.value)
+            if way is None:
+                along = "i" if self.plan.ndim else "0"
+                self.put(f"to_out{o}[{along}] = {cast(f'v{output.value}', have, output.dtype)};")
+            elif way.pairs:
+                self._add_to_block(f"block{o}", cast(f"v{output.value}", have, wide(output.dtype)), output.dtype)
+            else:
+                self.put(f"to_sum{o}[i] += v{output.value};")
+
+    def _add_to_block(self, name: str, value: str, dtype: DType) -> None:
+        if dtype.kind == "c":
+            self.put(f"{name}_re += real({value}), {name}_im += imag({value});")
+        else:
+            self.put(f"{name} += {value};")
+
+    def _folded(self, value: int, step: Step) -> str:
+        if step.fold == "add":
+            return cast(from_sum(f"GPUAD_TOTAL(sum_{value}, error_{value})", step.dtype), step.dtype, step.dtype)
+        most = f"most_{value}"
+        if step.takes[0].kind == "f":
+            most = f"(nan_{value} ? ({value_type(step.takes[0])})NAN : {most})"
+        return cast(most, step.takes[0], step.dtype)
+
+    # -- the sums of all chunks -----------------------------------------------------------------------
+    def _write_sums(self) -> None:
+        self.lines.append(f"void {self.name}_sums(const gpuad_slot *call, int64_t split, int64_t chunks) {{")
+        self._read_call()
+        for o, way in enumerate(self.sums):
+            if way is None:
+                continue
+            output = self.plan.outputs[o]
+            kind = sum_type(output.dtype)
+            over_split = " || ".join(f"split == {j}" for j, s in enumerate(output.summed) if s)
+            if way.first is not None:  # the others are stored already
+                self.put(f"if ({over_split})")
+            self.put(f"for (int64_t k = 0, size = {self._size(o)}; k < size; ++k) {{")
+            self.put(f"    {kind} sum = 0, error = 0;")
+            self.put(f"    for (int64_t chunk = 0; chunk < (({over_split}) ? chunks : 1); ++chunk) {{")
+            if way.pairs:
+                self.put(f"        const {kind} *const part = sums{o} + 2 * (chunk * size + k);")
+                self.put("        GPUAD_ADD_BLOCK(sum, error, part[0]);")
+                self.put("        error += part[1];")
+            else:
+                self.put(f"        GPUAD_ADD_BLOCK(sum, error, sums{o}[chunk * size + k]);")
+            self.put("    }")
+            self.put(f"    out{o}[k] = {from_sum('GPUAD_TOTAL(sum, error)', output.dtype)};")
+            self.put("}")
+        self.put("(void)split, (void)chunks;")
+        self.lines.append("}")

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .transforms.jacobians import jacfwd as jacfwd
     from .transforms.jacobians import jacobian as jacobian
     from .transforms.jacobians import jacrev as jacrev
+    from .transforms.jit import jit as jit
     from .transforms.products import divergence as divergence
     from .transforms.products import ggnvp as ggnvp
     from .transforms.products import laplacian as laplacian
@@ -61,6 +62,7 @@ _LATER = {
     "lifting": "lift",
     "transforms.cost": "cost",
     "transforms.forward": "jvp linearize",
+    "transforms.jit": "jit",
     "transforms.jacobians": "hessian hvp jacfwd jacobian jacrev",
     "transforms.vmap": "vmap",
     "checkpointing": "checkpoint checkpoint_sequence",

@@ -155,6 +155,11 @@ def innermost(x: Any) -> Any:
     return answer(x, itself)
 
 
+def is_recorded(x: Any) -> bool:
+    """Whether nothing but a record watches ``x``: its value may be had, and will be asked for again."""
+    return type(x) is Box and x.level.recorded
+
+
 def itself(x: Any) -> Any:
     return x
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..backend import backend_of, current, owner_of_type
 from ..backend.interface import Backend
-from ..core.box import Box, sample
+from ..core.box import Box, innermost, is_recorded, sample
 from ..core.pytree import tree_map
 from ..core.untraced import fresh, settled
 from ..errors import UnsupportedError
@@ -224,7 +224,7 @@ def _pass_on(name: str, theirs: Any) -> Any:
 
 def constants(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a function that has no derivative, if all of them are constants after all; else an error."""
-    args, kwargs = tree_map(settled, (args, kwargs))
+    args, kwargs = tree_map(lambda x: innermost(x) if is_recorded(x := settled(x)) else x, (args, kwargs))
     if is_traced(args) or is_traced(kwargs.values()):
         raise unsupported(name)
     return args, kwargs

@@ -1,0 +1,332 @@
+"""Recording: a program is computed as ever, and every primitive that is applied to its inputs is written down.
+
+A box of this level has the value itself, so branches, loops and printing work; what a program learns of a value in
+such a way, a *guard*, is written down too, for another value might have led it elsewhere. The record is a list of
+``Step`` and ``Guard`` in the order of the calls. Values are numbered: the inputs first, then constants and results
+as they come, so that two runs that go the same way number them alike. ``gpuad.graph`` makes of it what is replayed.
+"""
+
+from __future__ import annotations
+
+import operator
+import os
+import sys
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backend import backend_of, owner_of_type
+from ..backend.interface import Backend
+from ..fusion.pending import settle
+from .box import Box, Spec, make_box, spec_of
+from .constants import fingerprint
+from .level import Level
+from .primitive import Primitive
+from .tape import leaked
+
+#: Whether a program is being recorded in this thread or task.
+recording: ContextVar[bool] = ContextVar("a program is recorded", default=False)
+
+#: Where the program called: file, number of the line, function.
+Line = tuple[str, int, str]
+
+
+class Refused(Exception):
+    """What a program does can't be replayed; the message says why, as part of a sentence."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.line = user_line()
+
+
+class Value(NamedTuple):
+    """What is known of a numbered value before the program runs again."""
+
+    spec: Spec
+    #: How an array lies in memory; ``None`` for a NumPy or Python number.
+    strides: tuple[int, ...] | None
+    #: The operands of its step that it shares memory with.
+    shares: tuple[int, ...] = ()
+    #: The constant itself.
+    raw: Any = None
+
+
+class Step:
+    """``outs = prim(*args, **params)``, by numbers of values; ``several`` results, or one."""
+
+    __slots__ = ("args", "backend", "errstate", "line", "outs", "params", "prim", "several")
+
+    def __init__(
+        self, prim: Any, args: tuple[int, ...], params: dict[str, Any], outs: tuple[int, ...], several: bool,
+        backend: Backend, errstate: Any, line: Line,
+    ) -> None:  # fmt: skip
+        self.prim, self.args, self.params, self.outs, self.several = prim, args, params, outs, several
+        self.backend, self.errstate, self.line = backend, errstate, line
+
+    def alike(self, other: Any) -> bool:
+        """Whether a step of another run is the same, as far as can be told fast."""
+        return (
+            type(other) is Step
+            and self.prim is other.prim
+            and self.args == other.args
+            and self.outs == other.outs
+            and self.params.keys() == other.params.keys()
+        )
+
+
+class Guard:
+    """The program asked ``question(value)``, and went on by the answer, of which ``key`` is what can be compared."""
+
+    __slots__ = ("key", "line", "question", "value")
+
+    def __init__(self, value: int, question: Callable[[Any], Any], key: Any, line: Line) -> None:
+        self.value, self.question, self.key, self.line = value, question, key, line
+
+    def alike(self, other: Any) -> bool:
+        return type(other) is Guard and self.value == other.value and self.question is other.question
+
+
+def answer_key(answer: Any) -> Any:
+    """What tells an answer from others: itself, or its bits."""
+    if type(answer) in (bool, int, str, tuple):
+        return answer
+    if isinstance(answer, np.ndarray):
+        return fingerprint(answer)
+    return answer.tobytes() if isinstance(answer, np.generic) else repr(answer)
+
+
+def shape_of(raw: Any) -> tuple[int, ...]:
+    return raw.shape  # type: ignore[no-any-return]
+
+
+class PythonOperator:
+    """What Python's numbers do among themselves: a result without a dtype of its own, as they are."""
+
+    def __init__(self, name: str, function: Any) -> None:
+        self.name, self.function = name, function
+
+
+def _to_the(x: Any, *, exponent: float) -> Any:
+    return x**exponent
+
+
+_OF_NUMBERS = {
+    name: PythonOperator(name, function)
+    for name, function in {
+        "add": operator.add,
+        "subtract": operator.sub,
+        "multiply": operator.mul,
+        "divide": operator.truediv,
+        "remainder": operator.mod,
+        "floor_divide": operator.floordiv,
+        "negative": operator.neg,
+        "positive": operator.pos,
+        "absolute": operator.abs,
+        "power": operator.pow,
+        "power_of_number": _to_the,
+        "square": lambda x: x**2,
+        "reciprocal": lambda x: x**-1,
+        "sqrt": lambda x: x**0.5,
+    }.items()
+}
+_NUMBERS = frozenset({bool, int, float, complex})
+
+
+class Record(Level):
+    """Computes, and writes down what was computed."""
+
+    __slots__ = ("_entry_errors", "_numbers", "closed", "events", "given", "held", "values")
+    recorded = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.closed = False
+        self.events: list[Step | Guard] = []
+        self.values: list[Value] = []
+        #: The boxes of the inputs, which belong to the caller: nothing may be written into them.
+        self.given: list[Box] = []
+        #: Arrays that came from outside, or out of what isn't recorded, by identity: where they were met, and by how
+        #: many containers the record refers to them.
+        self.held: dict[int, tuple[Any, Line, set[int]]] = {}
+        self._numbers: dict[Any, int] = {}
+        self._entry_errors = np.geterr()
+
+    def watch(self, raw: Any) -> Box:
+        """An input."""
+        box = self._box(raw)
+        self.given.append(box)
+        return box
+
+    def close(self) -> None:
+        """From here on, an operation on a box of this level is an error."""
+        self.closed = True
+
+    def _box(self, raw: Any, shares: tuple[int, ...] = ()) -> Box:
+        spec = spec_of(raw)
+        self.values.append(Value(spec, getattr(raw, "strides", None) if is_array(raw) else None, shares))
+        return make_box(raw, self, len(self.values) - 1, spec)
+
+    def number(self, raw: Any) -> int:
+        """The number of a constant."""
+        kind = type(raw)
+        key = (kind, repr(raw)) if kind in _NUMBERS else id(raw)
+        known = self._numbers.get(key)
+        if known is None:
+            known = self._numbers[key] = len(self.values)
+            if is_array(raw):
+                self.hold(raw, self)
+            spec = spec_of(raw) if kind in _NUMBERS or owner_of_type(kind) is not None else _NOTHING
+            self.values.append(Value(spec, getattr(raw, "strides", None) if is_array(raw) else None, (), raw))
+        return known
+
+    def hold(self, raw: Any, container: Any) -> None:
+        """Note that an array takes part which isn't recorded, in a container of the record's."""
+        if id(raw) not in self.held:
+            self.held[id(raw)] = raw, user_line(), set()
+        self.held[id(raw)][2].add(id(container))
+
+    def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        if self.closed:
+            leaked()
+        places: list[int] = []
+        raws: list[Any] = []
+        for a in args:
+            if type(a) is Box:
+                if a.level is self:
+                    raws.append(a.value)
+                    places.append(a.index)
+                    continue
+                a = a.level.constant(a)
+                if type(a) is Box:
+                    raise Refused("it reads a traced array of another transformation")
+            raws.append(a)
+            places.append(self.number(a))
+        for raw, container in arrays_within(params.values(), params):
+            self.hold(raw, container)
+        of_numbers = prim.name in _OF_NUMBERS and all(type(raw) in _NUMBERS for raw in raws)
+        ours: Any = _OF_NUMBERS[prim.name] if of_numbers else prim
+        ans = ours.function(*raws, **params) if of_numbers else prim.evaluate(raws, params)
+        several = type(ans) is tuple or type(ans) is list
+        found = ans if several else (ans,)
+        boxes = [self._box(settle(a), _sharing(a, raws, places)) for a in found]
+        errors = np.geterr()
+        self.events.append(
+            Step(
+                ours,
+                tuple(places),
+                params,
+                tuple([b.index for b in boxes]),
+                several,
+                backend_of(raws),
+                None if errors == self._entry_errors else errors,
+                user_line(),
+            )
+        )
+        if _shape_varies(prim, raws):
+            for b in boxes:
+                self.guard(b, shape_of, b.spec.shape)
+        return tuple(boxes) if several else boxes[0]
+
+    def write(self, x: Box, v: Any, place: Any) -> None:
+        if any(x is given for given in self.given):
+            raise Refused("it writes into an array that it was given")
+        super().write(x, v, place)
+
+    def guard(self, x: Box, question: Callable[[Any], Any], answer: Any) -> None:
+        self.events.append(Guard(x.index, question, answer_key(answer), user_line()))
+
+    def answer(self, x: Box, question: Callable[[Any], Any]) -> Any:
+        """What the program gets to know of a value."""
+        if self.closed:
+            leaked()
+        answer = question(x.value)
+        self.guard(x, question, answer)
+        return answer.copy() if isinstance(answer, np.ndarray) else answer
+
+    def outside(self, x: Any) -> Any:
+        """A leaf of the result: its number, if it is recorded."""
+        return x.index if type(x) is Box and x.level is self else None
+
+
+_NOTHING = spec_of(False)
+
+
+def is_array(x: Any) -> bool:
+    """Whether it is an array of a backend, not a number."""
+    return owner_of_type(type(x)) is not None and not isinstance(x, np.generic)
+
+
+def arrays_within(parts: Iterable[Any], container: Any) -> Iterable[tuple[Any, Any]]:
+    """The arrays in an operation's parameters, index arrays mostly, each with what refers to it."""
+    for part in parts:
+        kind = type(part)
+        if kind in _PLAIN:
+            continue
+        if kind is tuple or kind is list:
+            yield from arrays_within(part, part)
+        elif kind is dict:
+            yield from arrays_within(part.values(), part)
+        elif kind is Box:
+            raise Refused("an operation has a traced array among its parameters")
+        elif is_array(part):
+            yield part, container
+        elif hasattr(part, "arrays"):
+            yield from arrays_within(part.arrays, part.arrays)
+        elif hasattr(part, "steps"):
+            yield from arrays_within(part.steps, part.steps)
+
+
+_PLAIN = frozenset({int, bool, float, str, slice, type(None), type(Ellipsis), Spec, Primitive})
+
+
+def _sharing(ans: Any, raws: list[Any], places: list[int]) -> tuple[int, ...]:
+    """The operands that a result shares memory with."""
+    if not is_array(ans):
+        return ()
+    if not isinstance(ans, np.ndarray):  # on a device: a view may have any base
+        return tuple([place for raw, place in zip(raws, places, strict=True) if is_array(raw)])
+    return tuple(
+        [
+            place
+            for raw, place in zip(raws, places, strict=True)
+            if isinstance(raw, (np.ndarray, np.generic)) and (raw is ans or _overlap(ans, raw))
+        ]
+    )
+
+
+def _overlap(x: Any, y: Any) -> bool:
+    return x.base is not None and isinstance(y, np.ndarray) and np.may_share_memory(x, y)
+
+
+#: What gives as many entries as the data have it.
+_WHOLE = np.dtype(int)
+_COUNTING = frozenset({"nonzero", "argwhere", "flatnonzero"})
+
+
+def _shape_varies(prim: Primitive, raws: list[Any]) -> bool:
+    if prim.name == "gather":
+        return any(getattr(raw, "dtype", _WHOLE).kind == "b" for raw in raws[1:])
+    return prim.name in _COUNTING
+
+
+_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_NUMPYS = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+_users: dict[str, bool] = {}
+
+
+def user_line() -> Line:
+    """Where the program is that called gpuad."""
+    frame = sys._getframe(1)
+    found = frame
+    while True:
+        name = frame.f_code.co_filename
+        users = _users.get(name)
+        if users is None:
+            users = _users[name] = not name.startswith((_HERE, _NUMPYS, "<"))
+        if users:
+            return name, frame.f_lineno, frame.f_code.co_name
+        if frame.f_back is None:
+            return found.f_code.co_filename, found.f_lineno, found.f_code.co_name
+        frame = frame.f_back

@@ -1,0 +1,452 @@
+"""A stretch of a recorded program as the text of a Python function, one line for a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.pytree import tree_map
+from ..core.record import Guard, Line, PythonOperator, Step, Value, answer_key, shape_of
+from ..ops.writing import Place
+from .buffers import Plan, Sharing
+from .simplify import is_pure
+
+_OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
+#: Arrays of so many bytes are let go when they aren't needed any more, before the function ends.
+_LARGE = 1 << 15
+#: Reductions that NumPy's functions lead to, on detours.
+_REDUCERS = {"sum": "add", "max": "maximum", "min": "minimum"}
+#: What isn't elementwise and gives an array of its own.
+_FRESH = frozenset("write matmul scatter_add scatter_at gather read".split())
+
+
+class Result:
+    """What a program returned: a container with numbers of values and with things that are as they are."""
+
+    def __init__(self, template: Any, places: list[int | None], raws: list[Any]) -> None:
+        self.template, self.places, self.raws = template, places, raws
+
+
+class Segment:
+    """The steps up to a guard, or to the end: ``run(inputs, state)`` returns the answer, or the result.
+
+    ``state`` takes the values, by number, that the stretches after this one need.
+    """
+
+    def __init__(
+        self,
+        steps: list[Step],
+        values: dict[int, Value],
+        find: Callable[[int], int],
+        inputs: int,
+        computed_before: set[int],
+        exports: list[int],
+        end: Guard | Result,
+        name: str,
+    ) -> None:
+        self.values, self.find, self.inputs = values, find, inputs
+        self.before, self.exports = computed_before, exports
+        self.sharing = Sharing(values, find)
+        self.env: dict[str, Any] = {}
+        self._known: dict[tuple[str, int], str] = {}
+        self._numbers: dict[Any, Any] = {}
+        self.names: dict[int, str] = {}
+        self.lines: list[Line | None] = [None]
+        self.header: list[str] = []
+        self.body: list[str] = []
+        self.steps = steps
+        self.own = {out for step in steps for out in step.outs}
+        self.users = {out for step in steps if _retains(step) for out in step.outs}
+        self.last_use = {a: i for i, step in enumerate(steps) for a in step.args}
+        #: Arrays of their own, which nobody else can have.
+        self.fresh = {step.outs[0] for step in steps if self._makes_fresh(step)}
+        kept = list(exports)
+        if isinstance(end, Result):
+            kept += [find(p) for p in end.places if p is not None]
+        else:
+            kept.append(find(end.value))
+        self.kept = set(kept)
+        self.plan = Plan(steps, values, self.sharing, kept, self._takes_out, self._is_elementwise, _retains)
+        self.held = {owner for place in kept for owner in self.sharing.owners(place)}
+        self._write(end)
+        self._compile(name)
+        self.pool: list[tuple[Any, ...]] = []
+
+    # -- steps --
+    def _write(self, end: Guard | Result) -> None:
+        errstate: Any = None
+        for i, step in enumerate(self.steps):
+            if step.errstate != errstate:
+                errstate = step.errstate
+                if errstate is not None:
+                    self._line(f"with errstate(**{self._env('e', errstate)}):", None)
+                    self.env["errstate"] = np.errstate
+            indent = "    " if errstate is not None else ""
+            self._line(indent + self._text(step, i), step.line)
+            gone = [
+                self.names[a]
+                for a in dict.fromkeys(step.args)
+                if a in self.own
+                and a not in self.kept
+                and self.last_use[a] == i
+                and self._is_large(a)
+                and self.names[a] != self.names[step.outs[0]]
+            ]
+            if gone:
+                self._line(f"{indent}{' = '.join(gone)} = None", None)
+        for place in self.exports:
+            self._line(f"s[{place}] = {self._name(place)}", None)
+        if isinstance(end, Guard):
+            self._line(f"return {self._question(end)}", end.line)
+        else:
+            self._line(f"return {self._result(end)}", None)
+
+    def _is_large(self, place: int) -> bool:
+        value = self.values[place]
+        return (
+            place not in self.plan.of
+            and value.strides is not None
+            and self.names[place].startswith("v")
+            and value.spec.size * value.spec.dtype.itemsize >= _LARGE
+        )
+
+    def _line(self, text: str, line: Line | None) -> None:
+        self.body.append("    " + text)
+        self.lines.append(line)
+
+    def _name(self, place: int) -> str:
+        """The text for a value."""
+        name = self.names.get(place)
+        if name is None:
+            value = self.values[place]
+            if 0 <= place < self.inputs:
+                name = f"x{place}"
+                self.header.append(f"    {name} = x[{place}]")
+            elif place in self.before:
+                name = f"w{place}"
+                self.header.append(f"    {name} = s[{place}]")
+            else:
+                name = self._env("c", value.raw)
+            self.names[place] = name
+        return name
+
+    def _env(self, prefix: str, thing: Any) -> str:
+        name = self._known.get((prefix, id(thing)))
+        if name is None:
+            name = self._known[prefix, id(thing)] = f"{prefix}{len(self._known)}"
+            self.env[name] = thing
+        return name
+
+    def _beside(self, step: Step, k: int) -> str:
+        """The k-th operand of an elementwise operation: a Python number as an array of the dtype it would take."""
+        place = step.args[k]
+        raw = self.values[place].raw
+        if type(raw) in (int, float, np.float64, np.float32) and step.backend.name == "numpy":
+            weak = type(raw) in (int, float)
+            for other in step.args:
+                value = self.values[other]
+                dtype = value.spec.dtype
+                if value.strides is not None and dtype.kind in "fc" and (weak or raw.dtype == dtype):
+                    key = place, dtype
+                    if key not in self._numbers:
+                        with np.errstate(all="ignore"):
+                            self._numbers[key] = np.array(raw, dtype)
+                    return self._env("n", self._numbers[key])
+        return self._name(place)
+
+    def _is_elementwise(self, step: Step) -> bool:
+        return type(step.prim) is not PythonOperator and step.prim.elementwise
+
+    def _takes_out(self, step: Step) -> bool:
+        if step.backend.name != "numpy" or type(step.prim) is PythonOperator or not is_pure(step.prim):
+            return False
+        name = step.prim.name
+        if name == "matmul":
+            return True
+        if name in _REDUCERS:
+            return _host(self, step) and self.values[step.args[0]].spec.dtype.kind in "fc"
+        return isinstance(step.prim.implementation(step.backend), np.ufunc)
+
+    def _text(self, step: Step, i: int) -> str:
+        """The line for a step."""
+        if step.several:
+            call = self._call(step)
+            names = [f"v{self._fresh(out)}" for out in step.outs]
+            return f"{', '.join(names)}, = {call}"
+        (out,) = step.outs
+        if step.prim.__class__ is not PythonOperator and step.prim.name == "write" and self._may_write(step, i):
+            args = [self._name(a) for a in step.args]
+            place = Place(step.params["steps"], step.params["key"], ())
+            self.names[out] = args[0]
+            if len(args) == 2:
+                return f"{self._env('p', place)}.put({args[0]}, {args[1]})"
+            self.env["Place"] = Place
+            where = f"{self._env('q', place.steps)}, {self._env('k', place.key)}, ({', '.join(args[2:])},)"
+            return f"Place({where}).put({args[0]}, {args[1]})"
+        buffer = self.plan.of.get(out)
+        if buffer is not None:
+            call = self._call(step, f"b{buffer}")
+            self.names[out] = f"b{buffer}"
+            return call
+        call = self._call(step)
+        return f"v{self._fresh(out)} = {call}"
+
+    def _fresh(self, out: int) -> str:
+        text = str(out) if out >= 0 else f"_{-out}"
+        self.names[out] = f"v{text}"
+        return text
+
+    def _may_write(self, step: Step, i: int) -> bool:
+        """Whether nobody needs the array any more as it was before it is written into."""
+        x = step.args[0]
+        value, made = self.values[x], self.values[step.outs[0]]
+        return (
+            step.backend.name == "numpy"
+            and x in self.own
+            and x not in step.args[1:]
+            and self.sharing.owners(x) == {x}
+            and x not in self.held
+            and self.plan.last.get(x) == i
+            and value.strides is not None
+            and value.spec is made.spec
+            and step.outs[0] not in self.plan.of
+            and not any(x in self.sharing.owners(a) for a in step.args[1:])
+            and x not in self.plan.of  # whose buffer may be given to another step by then
+            and x in self.fresh
+        )
+
+    def _makes_fresh(self, step: Step) -> bool:
+        if step.several or type(step.prim) is PythonOperator or not is_pure(step.prim):
+            return False
+        return not self.values[step.outs[0]].shares and (step.prim.elementwise or step.prim.name in _FRESH)
+
+    def _call(self, step: Step, out: str = "") -> str:
+        prim, params = step.prim, step.params
+        if type(prim) is PythonOperator:
+            sign = _OPERATORS.get(prim.name)
+            args = [self._name(a) for a in step.args]
+            if sign:
+                return f"{args[0]} {sign} {args[1]}"
+            keywords = "".join(f", {k}={self._env('k', v)}" for k, v in params.items())
+            return f"{self._env('f', prim.function)}({', '.join(args)}{keywords})"
+        if not is_pure(prim):
+            args = [self._name(a) for a in step.args]
+            return f"{self._env('f', prim.evaluate)}(({', '.join(args)},), {self._env('k', params)})"
+        special = _SPECIAL.get(prim.name)
+        if special is not None:
+            text = special(self, step, out)
+            if text is not None:
+                return text
+        function = prim.implementation(step.backend)
+        args = [self._beside(step, k) if prim.elementwise else self._name(a) for k, a in enumerate(step.args)]
+        sign = _OPERATORS.get(prim.name)
+        if sign and not out and self._numbers_alone(step):
+            return f"{self._name(step.args[0])} {sign} {self._name(step.args[1])}"
+        if out:
+            args.append(out)
+        if isinstance(function, np.ufunc):
+            return f"{self._env('f', function)}({', '.join(args)})"
+        xp = getattr(function, "args", None)
+        if xp is not None and getattr(function, "func", None) is prim.forward:  # `functools.partial` of the declaration
+            function = prim.forward
+            args = [self._env("xp", xp[0]), *args]
+        keywords = [f"{k}={self._env('k', v)}" for k, v in params.items()]
+        return f"{self._env('f', function)}({', '.join([*args, *keywords])})"
+
+    def _numbers_alone(self, step: Step) -> bool:
+        if step.backend.name != "numpy" or step.prim.name not in _OPERATORS:
+            return False
+        values = [self.values[place] for place in (*step.args, *step.outs)]
+        return all(v.strides is None and v.spec.dtype.kind in "fciu" for v in values)
+
+    # -- the end --
+    def _question(self, guard: Guard) -> str:
+        name = self._name(self.find(guard.value))
+        if guard.question is bool:
+            return f"bool({name})"
+        if guard.question is shape_of:
+            return f"{name}.shape"
+        self.env["answer_key"] = answer_key
+        return f"answer_key({self._env('q', guard.question)}({name}))"
+
+    def _result(self, result: Result) -> str:
+        taken: set[int] = set()
+        texts = []
+        for place, raw in zip(result.places, result.raws, strict=True):
+            texts.append(self._constant(raw) if place is None else self._output(place, taken))
+        leaves = iter(texts)
+        return self._tree(result.template, leaves)
+
+    def _constant(self, raw: Any) -> str:
+        name = self._env("r", raw)
+        return f"{name}.copy()" if isinstance(raw, np.ndarray) else name
+
+    def _output(self, place: int, taken: set[int]) -> str:
+        """A result that shares its memory with nobody."""
+        found = self.find(place)
+        name, value = self._name(found), self.values[found]
+        if self.values[place].strides is None:
+            return name if value.strides is None else f"{name}[()]"
+        owners = self.sharing.owners(found)
+        ours = all(o in self.own and o not in self.plan.of and o not in self.users for o in owners)
+        if not ours or owners & taken or not self._is_whole(found, owners):
+            return f"{name}.copy()" if not self._is_f(value) else f"{name}.copy(order='K')"
+        taken |= owners
+        return name
+
+    def _is_whole(self, found: int, owners: frozenset[int]) -> bool:
+        """Whether it is all of its memory, so that nothing else is kept alive, and can be written into."""
+        size = self.values[found].spec.size
+        strides = self.values[found].strides
+        assert strides is not None
+        if found in owners:
+            return found in self.fresh or 0 not in strides
+        return 0 not in strides and sum(self.values[o].spec.size for o in owners) == size
+
+    @staticmethod
+    def _is_f(value: Value) -> bool:
+        strides = value.strides or ()
+        return len(strides) > 1 and list(strides) != sorted(strides, reverse=True)
+
+    def _tree(self, template: Any, leaves: Any) -> str:
+        kind = type(template)
+        if kind is tuple or kind is list:
+            parts = ", ".join([self._tree(t, leaves) for t in template])
+            return f"({parts}{',' * (len(template) == 1)})" if kind is tuple else f"[{parts}]"
+        if kind is dict:
+            return "{" + ", ".join(f"{self._env('k', k)}: {self._tree(t, leaves)}" for k, t in template.items()) + "}"
+        if template is None:
+            return "None"
+        found: list[Any] = []
+        tree_map(found.append, template)
+        if len(found) == 1 and found[0] is template:
+            return next(leaves)  # type: ignore[no-any-return]
+        self.env["tree_map"] = tree_map
+        leaf_texts = [next(leaves) for _ in found]
+        return f"tree_map(lambda _, it=iter(({', '.join(leaf_texts)},)): next(it), {self._env('t', template)})"
+
+    def _compile(self, name: str) -> None:
+        buffers = "".join(f"b{b.number}, " for b in self.plan.buffers)
+        top = ["def replay(x, s, b):", *self.header, *([f"    {buffers}= b"] if buffers else [])]
+        self.lines[:1] = [None] * (len(top) + 1)
+        self.text = "\n".join([*top, *self.body, ""])
+        exec(compile(self.text, f"<jit {name}>", "exec"), self.env)
+        self._replay = self.env["replay"]
+
+    def run(self, x: Any, s: dict[int, Any]) -> Any:
+        if not self.plan.buffers:
+            return self._replay(x, s, None)
+        try:
+            b = self.pool.pop()
+        except IndexError:
+            b = self.plan.make()
+        try:
+            return self._replay(x, s, b)
+        finally:
+            self.pool.append(b)
+
+    def user_line_of(self, error: BaseException) -> Line | None:
+        """Where in the program the step stands that raised ``error``."""
+        trace = error.__traceback__
+        found = None
+        while trace is not None:
+            if trace.tb_frame.f_code is self._replay.__code__ and trace.tb_lineno < len(self.lines):
+                found = self.lines[trace.tb_lineno]
+            trace = trace.tb_next
+        return found
+
+
+def _retains(step: Step) -> bool:
+    """Whether what an operation does with its operands isn't known: it may keep them."""
+    return not is_pure(step.prim)
+
+
+# -- operations that are called in a shorter way than their declaration has it ---------------------------
+def _host(s: Segment, step: Step) -> bool:
+    return step.backend.name == "numpy" and s.values[step.args[0]].strides is not None
+
+
+def _part(s: Segment, step: Step, out: str) -> str | None:
+    if s.values[step.args[0]].strides is None:
+        return None
+    return f"{s._name(step.args[0])}[{s._env('k', step.params['key'])}]"
+
+
+def _gather(s: Segment, step: Step, out: str) -> str | None:
+    if s.values[step.args[0]].strides is None:
+        return None
+    x, *arrays = [s._name(a) for a in step.args]
+    rest = iter(arrays)
+    key = step.params["key"]
+    parts = [next(rest) if type(k).__name__ == "_Array" else s._env("k", k) for k in key]
+    return f"{x}[{', '.join(parts)},]"
+
+
+def _reduction(s: Segment, step: Step, out: str) -> str | None:
+    if not _host(s, step) or s.values[step.args[0]].spec.dtype.kind not in "fc":
+        return None
+    reduce = getattr(np, _REDUCERS[step.prim.name]).reduce
+    axis, keepdims = step.params["axis"], step.params["keepdims"]
+    return f"{s._env('f', reduce)}({s._name(step.args[0])}, {axis}, None, {out or 'None'}, {keepdims})"
+
+
+def _mean(s: Segment, step: Step, out: str) -> str | None:
+    """As NumPy's own function does it, which takes three times as long to arrive there."""
+    (x,), (y,) = step.args, step.outs
+    spec, made = s.values[x].spec, s.values[y].spec
+    if not _host(s, step) or spec.dtype.char not in "fdFD" or not made.size or not spec.size:
+        return None
+    axis, keepdims = step.params["axis"], step.params["keepdims"]
+    count = spec.size // made.size
+    total = f"{s._env('f', np.add.reduce)}({s._name(x)}, {axis}, None, None, {keepdims})"
+    if s.values[y].strides is None:
+        return f"{s._env('f', spec.dtype.type)}({total} / {count})"
+    return f"{s._env('f', np.true_divide)}({total}, {s._env('n', np.array(count, spec.dtype))})"
+
+
+def _transpose(s: Segment, step: Step, out: str) -> str | None:
+    if s.values[step.args[0]].strides is None:
+        return None
+    return f"{s._name(step.args[0])}.transpose({step.params['axes']})"
+
+
+def _reshape(s: Segment, step: Step, out: str) -> str | None:
+    if s.values[step.args[0]].strides is None or step.params["order"] != "C":
+        return None
+    return f"{s._name(step.args[0])}.reshape({step.params['shape']})"
+
+
+def _astype(s: Segment, step: Step, out: str) -> str | None:
+    return f"{s._name(step.args[0])}.astype({s._env('k', np.dtype(step.params['dtype']))})" if _host(s, step) else None
+
+
+def _matmul(s: Segment, step: Step, out: str) -> str | None:
+    x, y = (s._name(a) for a in step.args)
+    return f"{s._env('f', np.matmul)}({x}, {y}{', ' * bool(out)}{out})" if _host(s, step) or out else None
+
+
+def _where(s: Segment, step: Step, out: str) -> str | None:
+    c, *_ = (s._name(a) for a in step.args)
+    return f"{s._env('f', step.backend.function('where'))}({c}, {s._beside(step, 1)}, {s._beside(step, 2)})"
+
+
+def _broadcast_to(s: Segment, step: Step, out: str) -> str | None:
+    return f"{s._env('f', step.backend.function('broadcast_to'))}({s._name(step.args[0])}, {step.params['shape']})"
+
+
+_SPECIAL: dict[str, Callable[[Segment, Step, str], str | None]] = {
+    "broadcast_to": _broadcast_to,
+    "matmul": _matmul,
+    "part": _part,
+    "where": _where,
+    "gather": _gather,
+    "sum": _reduction,
+    "max": _reduction,
+    "min": _reduction,
+    "mean": _mean,
+    "transpose": _transpose,
+    "reshape": _reshape,
+    "astype": _astype,
+}

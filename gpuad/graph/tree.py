@@ -1,0 +1,210 @@
+"""The ways that a program has gone: a tree, which forks where it asked for a value and was told another answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ..core.record import Guard, Line, Step, Value, answer_key
+from .replay import Result, Segment
+from .simplify import Simplifier, is_pure
+
+#: So many ways are kept; the one not gone for longest is forgotten.
+WAYS = 64
+#: A question for a number or an array that has had more answers than this is no good for deciding anything.
+ANSWERS = 8
+
+
+class Ungovernable(Exception):
+    """The program can't be replayed; says why."""
+
+    def __init__(self, cause: str, line: Line) -> None:
+        super().__init__(cause)
+        self.line = line
+
+
+class Node:
+    """The stretch from a guard, or the start, to the next one, or the end."""
+
+    __slots__ = (
+        "bound",
+        "children",
+        "end",
+        "exports",
+        "floor",
+        "parent",
+        "raw",
+        "segment",
+        "simplifier",
+        "steps",
+        "used",
+    )
+
+    def __init__(
+        self, parent: Node | None, raw: list[Step], end: Guard | Result, values: list[Value], bound: int
+    ) -> None:
+        self.parent, self.end = parent, end
+        #: As recorded. The values known then have numbers below ``bound``.
+        self.raw, self.bound = raw, bound
+        self.children: dict[Any, Node] = {}
+        self.simplifier: Simplifier = _simplifier_after(parent)
+        start = parent.bound if parent else 0
+        self.simplifier.values.update(enumerate(values[start:bound], start))
+        #: Without what is needless; it has added values with numbers above ``floor``.
+        self.steps = self.simplifier.take(raw)
+        self.floor = self.simplifier.next
+        self.simplifier.tip = self
+        #: What stretches further on read of what is computed here.
+        self.exports: set[int] = set()
+        self.segment: Segment | None = None
+        self.used = 0
+
+    def needed(self) -> tuple[list[Step], set[int]]:
+        """The steps that something depends on, and all that is read."""
+        find = self.simplifier.find
+        ends = [self.end.value] if isinstance(self.end, Guard) else [p for p in self.end.places if p is not None]
+        wanted = {*map(find, ends), *self.exports}
+        kept = []
+        for step in reversed(self.steps):
+            if not wanted.isdisjoint(step.outs) or not is_pure(step.prim):
+                kept.append(step)
+                wanted.update(step.args)
+        kept.reverse()
+        return kept, wanted
+
+
+def _simplifier_after(node: Node | None) -> Simplifier:
+    if node is None:
+        return Simplifier()
+    simplifier: Simplifier = node.simplifier
+    return simplifier if simplifier.tip is node else simplifier.fork(node.bound, node.floor)
+
+
+class Tree:
+    """All that was recorded for arguments of one kind; ``run`` replays it."""
+
+    def __init__(self, inputs: int, name: str) -> None:
+        self.inputs, self.name = inputs, name
+        self.root: Node | None = None
+        self.clock = 0
+
+    # -- growing --
+    def add(self, events: list[Step | Guard], values: list[Value], result: Result) -> None:
+        """Enter a recorded run. Raises ``Ungovernable`` if it wasn't by answers alone that it differs from others."""
+        node, parent, key = self.root, None, None
+        for steps, end, bound in _stretches(events, result, self.inputs, len(values)):
+            if node is None:
+                node = Node(parent, steps, end, values, bound)
+                node.used = self.clock
+                if parent is None:
+                    self.root = node
+                else:
+                    _check_answers(parent, key)
+                    parent.children[key] = node
+            else:
+                _compare(node, steps, end, values)
+            parent, key = node, getattr(end, "key", None)
+            node = node.children.get(key)
+        while len(leaves := [n for n in self.nodes() if not n.children]) > WAYS:
+            self._forget(min(leaves, key=lambda n: n.used))
+        self._link()
+
+    def nodes(self) -> list[Node]:
+        """All stretches, each before those that follow it."""
+        found = [self.root] if self.root is not None else []
+        for node in found:
+            found += node.children.values()
+        return found
+
+    def _link(self) -> None:
+        """Find what every stretch has to hand on."""
+        below: dict[int, set[int]] = {}
+        for node in reversed(self.nodes()):
+            asked = set().union(*(below[id(child)] for child in node.children.values()))
+            made = {out for step in node.steps for out in step.outs}
+            exports = asked & made
+            if exports != node.exports:
+                node.exports, node.segment = exports, None
+            below[id(node)] = (node.needed()[1] | asked) - made
+
+    def _forget(self, leaf: Node) -> None:
+        while leaf.parent is not None and len(leaf.parent.children) == 1:
+            leaf = leaf.parent
+        if leaf.parent is not None:
+            leaf.parent.children = {k: n for k, n in leaf.parent.children.items() if n is not leaf}
+
+    # -- going --
+    def run(self, inputs: Any) -> tuple[bool, Any]:
+        """Whether this way is known, and the result then."""
+        node = self.root
+        state: dict[int, Any] = {}
+        while node is not None:
+            segment = node.segment or self.compiled(node)
+            try:
+                found = segment.run(inputs, state)
+            except Exception as error:
+                line = segment.user_line_of(error)
+                if line is not None:
+                    error.add_note(f"gpuad.jit: in a replay of {line[0]}, line {line[1]}, in {line[2]}")
+                raise
+            if not isinstance(node.end, Guard):
+                self.clock += 1
+                node.used = self.clock
+                return True, found
+            node = node.children.get(found)
+        return False, None
+
+    def compiled(self, node: Node) -> Segment:
+        """The code of a stretch."""
+        if node.segment is None:
+            before: set[int] = set()
+            above = node.parent
+            while above is not None:
+                before |= above.exports
+                above = above.parent
+            steps, _ = node.needed()
+            values, find = node.simplifier.values, node.simplifier.find
+            node.segment = Segment(
+                steps, values, find, self.inputs, before, sorted(node.exports), node.end, self.name
+            )  # fmt: skip
+        return node.segment
+
+
+def _check_answers(node: Node, key: Any) -> None:
+    guard = node.end
+    assert isinstance(guard, Guard)
+    if len(node.children) >= ANSWERS and type(key) not in (bool, int, tuple):
+        raise Ungovernable("a value that is another at every call became a Python number, an array or text", guard.line)
+
+
+def _compare(node: Node, steps: list[Step], end: Guard | Result, values: list[Value]) -> None:
+    """The same up to the guard, constants too, or something has played a part that can't be seen."""
+    same = len(node.raw) == len(steps) and all(a.alike(b) for a, b in zip(node.raw, steps, strict=True))
+    same = same and (node.end.alike(end) if isinstance(node.end, Guard) else isinstance(end, Result))
+    step = next((b for a, b in zip(node.raw, steps, strict=False) if not a.alike(b)), None)
+    if same:
+        known = node.simplifier.values
+        step = next((b for b in steps if not all(_equal(known[a], values[a]) for a in b.args)), None)
+    if not same or step is not None:
+        line = (step or (end if isinstance(end, Guard) else None) or (steps or node.raw)[-1]).line
+        raise Ungovernable("it did something else than before, by what can't be seen in its arguments", line)
+
+
+def _equal(a: Value, b: Value) -> bool:
+    return a.raw is b.raw or answer_key(a.raw) == answer_key(b.raw)
+
+
+def _stretches(
+    events: list[Step | Guard], result: Result, inputs: int, known: int
+) -> Iterator[tuple[list[Step], Guard | Result, int]]:
+    """The steps up to every guard, that guard, and how many values were known then."""
+    steps: list[Step] = []
+    bound = inputs
+    for event in events:
+        if isinstance(event, Guard):
+            yield steps, event, bound
+            steps = []
+        else:
+            steps.append(event)
+            bound = max(bound, *[place + 1 for place in (*event.args, *event.outs)])
+    yield steps, result, known

@@ -13,6 +13,9 @@ import gradbench_by_hand as by_hand
 from bench.gradbench import protocol
 from command_line import ROOT, environment
 
+# What can't be replayed is called as it is, and jit says so: the answers are the same.
+pytestmark = pytest.mark.filterwarnings("ignore:gpuad.jit:RuntimeWarning")
+
 HELLO = protocol.EVALS[0]
 
 CAMERA = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 2, 0.1, 0.2, 0.01, 0.02]

@@ -1,5 +1,8 @@
 """Hand tracking: how far the points of a hand lie from a model of it, and the dense Jacobian by the pose."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import gpuad.numpy as np
 from gpuad import jacfwd, jvp
 
@@ -9,24 +12,32 @@ from . import jit
 JOINTS = [(2 + 4 * finger + joint, axis) for finger in range(5) for joint, axis in ((0, 0), (0, 1), (1, 0), (2, 0))]
 
 
+@dataclass
 class Hand:
     """The model: bones in their resting position, and how far each vertex of the skin goes along with each."""
 
-    def __init__(self, given):
-        self.parents = given["parents"]
-        self.base_relatives = np.array(given["base_relatives"], dtype=float)
-        self.inverse_base_absolutes = np.array(given["inverse_base_absolutes"], dtype=float)
-        self.base_positions = np.array(given["base_positions"], dtype=float)
-        self.weights = np.array(given["weights"], dtype=float)
-        self.triangles = np.array(given["triangles"], dtype=int)
-        self.is_mirrored = given["is_mirrored"]
+    parents: list[int]
+    base_relatives: Any
+    inverse_base_absolutes: Any
+    base_positions: Any
+    weights: Any
+    triangles: Any
+    is_mirrored: bool
 
 
 def read(given):
     data = given["data"]
+    model = data["model"]
+    floats = ("base_relatives", "inverse_base_absolutes", "base_positions", "weights")
+    hand = Hand(
+        parents=model["parents"],
+        triangles=np.array(model["triangles"], dtype=int),
+        is_mirrored=model["is_mirrored"],
+        **{name: np.array(model[name], dtype=float) for name in floats},
+    )
     us = np.array(given["us"], dtype=float) if given["us"] else None
     correspondences, points = np.array(data["correspondences"], dtype=int), np.array(data["points"], dtype=float)
-    return np.array(given["theta"], dtype=float), us, Hand(data["model"]), correspondences, points
+    return np.array(given["theta"], dtype=float), us, hand, correspondences, points
 
 
 def vertices(theta, hand):

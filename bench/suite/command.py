@@ -7,6 +7,7 @@ import datetime
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -93,29 +94,38 @@ def _chosen_cases(args: argparse.Namespace) -> list[Any]:
         return cases
     found = []
     for name in args.names:
-        inside = [c for c in cases if (c.workload.group == name if name in GROUPS else name.lower() in c.name.lower())]
+        whole = name in GROUPS
+        inside = [c for c in cases if (c.workload.group == name if whole else name.lower() in c.name.lower())]
         if not inside:
-            _usage(
-                f"no workload {'of a quick run ' if args.quick else ''}has {name!r} in its name; groups: {', '.join(GROUPS)}"
-            )
+            where = "no workload of a quick run" if args.quick else "no workload"
+            _usage(f"{where} has {name!r} in its name; groups: {', '.join(GROUPS)}")
         found += [c for c in inside if c not in found]
     return found
 
 
-def _chosen_adapters(args: argparse.Namespace) -> list[Any]:
-    from .peers import ON_REQUEST, contestants
+def _spread(cases: list[Any]) -> list[Any]:
+    """In turn from every group, so that a run whose time is up has something of each."""
+    counts: Counter[str] = Counter()
+    places = []
+    for c in cases:
+        places.append(counts[c.workload.group])
+        counts[c.workload.group] += 1
+    return [c for _, c in sorted(zip(places, cases, strict=True), key=lambda pair: pair[0])]
 
-    all_ = [a for a in contestants() if args.device in (None, a.device)]
+
+def _chosen_adapters(args: argparse.Namespace) -> list[Any]:
+    from .peers import ON_REQUEST, SLOW, contestants
+
+    everyone = [a for a in contestants() if args.device in (None, a.device)]
     if args.peers is None:
+        absent = ON_REQUEST | SLOW if args.quick else ON_REQUEST
         # Nobody without a GPU wants to read five times that there is none.
-        return [a for a in all_ if a.name not in ON_REQUEST and (a.device == "cpu" or args.device or not _no_gpu())]
+        return [a for a in everyone if a.name not in absent and (a.device == "cpu" or args.device or not _no_gpu())]
     asked = {name.strip().lower() for name in args.peers.split(",") if name.strip()}
-    unknown = asked - {a.name.lower() for a in all_}
-    if unknown:
-        _usage(
-            f"nobody is called {', '.join(sorted(unknown))}; there are {', '.join(dict.fromkeys(a.name for a in all_))}"
-        )
-    return [a for a in all_ if a.name in results.OURS or a.name.lower() in asked]
+    names = list(dict.fromkeys(a.name for a in everyone))
+    if unknown := asked - {name.lower() for name in names}:
+        _usage(f"--peers: nobody is called {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    return [a for a in everyone if a.name in results.OURS or a.name.lower() in asked]
 
 
 def _no_gpu() -> str | None:
@@ -172,7 +182,7 @@ def _run(args: argparse.Namespace) -> int:
         _stay_on_one_processor()
     budget = QUICK_BUDGET if args.quick and args.budget is None else args.budget
     session = Session(adapters, QUICK if args.quick else FULL, args.threads, budget, args.quick, target)
-    document = session.run(cases)
+    document = session.run(cases if budget is None else _spread(cases))
     from .summary import print_summary
 
     print_summary(document, target)

@@ -136,7 +136,7 @@ class Torch(Adapter):
         _torch().set_num_threads(threads)
 
     def array(self, x: numpy.ndarray[Any, Any]) -> Any:
-        return _torch().as_tensor(numpy.ascontiguousarray(x), device="cuda" if self.device == "gpu" else "cpu")
+        return _torch().as_tensor(numpy.asarray(x, order="C"), device="cuda" if self.device == "gpu" else "cpu")
 
     def program(self, case: Case) -> Callable[..., Any]:
         """Of tensors, all of them positional."""
@@ -260,7 +260,9 @@ def contestants() -> list[Adapter]:
     return [*ours, Autograd(), *theirs]
 
 
-#: Who takes part only when asked for by name: these compile for minutes.
+#: Who takes part only when asked for by name: in a quick run (the first call takes up to a minute), and in any
+#: (every first call may take minutes).
+SLOW = frozenset({TorchCompile.name})
 ON_REQUEST = frozenset({JaxUnrolled.name, TorchCompileUnrolled.name})
 
 
@@ -274,4 +276,4 @@ def settings(threads: int) -> dict[str, str]:
     # JAX takes three quarters of a GPU's memory otherwise, and leaves the others short.
     jax = {"XLA_FLAGS": flags, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_X64": "1"}
     # A pool of processes would compile, whose processor time isn't seen.
-    return {name: n for name in names} | jax | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
+    return dict.fromkeys(names, n) | jax | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}

@@ -19,6 +19,7 @@ from . import agreement, counting, machine, memory, timing
 from .adapters import Adapter, NotOffered
 from .results import SCHEMA
 from .workload import Case
+from .workloads import ALL
 
 #: A budget is for everybody: first calls of one contestant may take this share of it.
 _SHARE = 0.3
@@ -82,6 +83,7 @@ class Session:
     def run(self, cases: Sequence[Case]) -> dict[str, Any]:
         """Measure; an interrupt ends it, and what was measured until then is kept."""
         self.progress = Progress(len(cases), self.budget)
+        self.order = {name: k for k, name in enumerate(c.name for w in ALL for c in (*w.cases(True), *w.cases(False)))}
         self.spent = {a.label: 0.0 for a in self.adapters}
         self.guesses = {a.label: a.first_call_guess for a in self.adapters}
         missing = {a.label: why for a in self.adapters if (why := a.missing()) is not None}
@@ -108,7 +110,7 @@ class Session:
     def _run(self, cases: Sequence[Case]) -> None:
         self.progress.begin("what the machine can do at best")
         for device in sorted({a.device for a in self.there}):
-            self.document["ceilings"][device] = machine.ceilings(device, self.quick)
+            self.document["ceilings"][device] = machine.ceilings(device, self.quick, self.threads)
         for a in self.there:
             self.progress.say(f"{a.label}: importing", always=True)
             a.load(self.threads)
@@ -123,6 +125,7 @@ class Session:
 
     def write(self) -> None:
         """In full under another name, then renamed: the file is never seen half-written."""
+        self.document["cases"].sort(key=lambda record: self.order[record["name"]])
         if self.target is not None:
             part = self.target.with_name(f".{self.target.name}.part")
             part.write_text(json.dumps(self.document, indent=1) + "\n")
@@ -156,8 +159,8 @@ class Session:
                 except Exception as error:
                     entry.update(status="failed", why=f"{type(error).__name__}: {error}"[:500])
             self.progress.say("comparing results", always=True)
-            for label, why in agreement.judge(case, inputs, results).items():
-                contestants[label] = {"status": "refused", "why": why}
+            for label, objection in agreement.judge(case, inputs, results).items():
+                contestants[label] = {"status": "refused", "why": objection}
             right = [a for a in self.there if contestants[a.label]["status"] == "timed"]
             if right:
                 record |= counting.describe(case, inputs, results[right[0].label])

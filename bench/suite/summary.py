@@ -35,9 +35,8 @@ def print_summary(document: Mapping[str, Any], target: Path) -> None:
             found = [r.value for case in document["cases"] for r in ratios(case) if _is(r.ours, way, device)]
             mean = geometric_mean(found)
             if mean is not None:
-                print(
-                    f"geometric mean over {len(found)}: {way}{' (GPU)' * device} takes {mean:.2f} × the best peer's time"
-                )
+                name = way + " (GPU)" * device
+                print(f"geometric mean over {len(found)}: {name} takes {mean:.2f} × the best peer's time")
     noise = noise_of_run(document)
     if noise:
         print(
@@ -52,7 +51,7 @@ def print_summary(document: Mapping[str, Any], target: Path) -> None:
     if document["interrupted"]:
         print(f"interrupted; the {len(document['cases'])} cases until then are kept")
     elif document["left_out"]:
-        print(f"time was up: {len(document['left_out'])} cases left out ({', '.join(document['left_out'])})")
+        print(f"time was up: {len(document['left_out'])} cases left out")
     print(f"written: {target}")
 
 

@@ -61,7 +61,8 @@ class Runner:
         with self.clock(lambda: self.adapter.wait(result)) as took:
             for _ in range(calls):
                 result = call(*next(sets))
-        return took() / calls
+        seconds: float = took()
+        return seconds / calls
 
 
 #: A context that measures what happens in it. It is told how to wait for the results; the seconds are asked for after.

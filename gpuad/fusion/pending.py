@@ -36,6 +36,8 @@ class Apply(NamedTuple):
     scalar: str
     takes: tuple[np.dtype[Any], ...]
     dtype: np.dtype[Any]
+    #: As of ``plan.Step``.
+    fold: str | None = None
 
 
 class Sum(NamedTuple):
@@ -45,9 +47,10 @@ class Sum(NamedTuple):
 
 
 class View(NamedTuple):
-    """Something done to an array when it is there, at no cost."""
+    """Something done to an array when it is there, at no cost. If it is broadcast: what ``aligned`` shape it has."""
 
     function: Callable[[Any], Any]
+    aligned: tuple[int, ...] | None
 
 
 class Region:
@@ -90,13 +93,15 @@ class Pending:
     serial: int
     #: How often it has been computed inside a kernel that didn't store it.
     times: int
-    #: ``compute(waiting)`` computes some of them, none of which is there yet. ``schedule`` gives it.
-    compute: ClassVar[Any]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return getattr(settle(self), name)
+
+    def put(self, value: Any) -> None:
+        """Let it be ``value``, which has been computed."""
+        self.value, self.op, self.args, self.region = value, None, (), None
 
     @property
     def base(self) -> Any:
@@ -182,7 +187,7 @@ def settle(x: Any) -> Any:
     """The array itself, computed if it wasn't; anything else as it is, but in no form of ``backend.recycle``."""
     if isinstance(x, Pending):
         if x.value is None:
-            Pending.compute([x])
+            _compute([x])
         return x.backend.settle(x.value if x.shape else x.value[()])
     backend = owner_of_type(type(x))
     return x if backend is None else backend.settle(x)
@@ -192,7 +197,13 @@ def settle_all(xs: Sequence[Any]) -> None:
     """Compute all arrays among ``xs`` that wait for it, together: they may share kernels."""
     waiting = [x for x in xs if isinstance(x, Pending) and x.value is None]
     if waiting:
-        Pending.compute(waiting)
+        _compute(waiting)
+
+
+def _compute(waiting: Sequence[Pending]) -> None:
+    from .schedule import compute  # which a program without large arrays never needs
+
+    compute(waiting)
 
 
 # -- operations that wait ----------------------------------------------------------------------------------
@@ -249,12 +260,14 @@ def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...]) -> Pending:
     return found
 
 
-def viewed(x: Pending, function: Callable[[Any], Any], shape: tuple[int, ...]) -> Pending:
+def viewed(
+    x: Pending, function: Callable[[Any], Any], shape: tuple[int, ...], aligned: tuple[int, ...] | None = None
+) -> Pending:
     """``function(x)``, which costs nothing once ``x`` is there; if it is, it is done at once."""
     if x.value is not None:
         return leaf(type(x), function(x.value))
     found = type(x)()
     found.shape, found.dtype, found.value = shape, x.dtype, None
-    found.op, found.args, found.depth, found.times = View(function), (x,), x.depth, 0
+    found.op, found.args, found.depth, found.times = View(function, aligned), (x,), x.depth, 0
     found.region, found.serial = Region(), _serial()
     return found

@@ -1,8 +1,11 @@
-"""Computing what waits: which operations become one kernel, and what that kernel is.
+"""Computing what waits: which operations become one kernel.
 
 Arrays of one shape that are connected by elementwise operations, and sums over them, are one kernel. It reads what
 is there and stores what was asked for. What lies between is computed in passing, and once more if another kernel
 needs it; then it is stored, if anybody still holds it. So nothing is computed three times.
+
+A sum along the last axes is one number per row, and so is what is computed from it; where the row meets it again,
+as in a normalisation, both passes over the row are one kernel.
 """
 
 from __future__ import annotations
@@ -12,95 +15,156 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from ..backend import numpy_backend, recycle
-from . import executors
+from .launch import launch
 from .pending import Apply, Pending, Sum, View, region_of
-from .plan import Call, Operand, Output, Plan, Step
 
-#: Plans and what was compiled of them, by structure.
-_compiled: dict[Any, Any] = {}
-_KEPT = 1 << 12
+#: Rows shorter than that aren't worth a loop of their own, and longer ones don't stay in a cache.
+_SHORT, _LONG = 8, 1 << 14
 
 
 def compute(waiting: Sequence[Pending]) -> None:
     """Compute pending arrays, together where they belong together."""
-    stages: dict[int, dict[Any, list[Pending]]] = {}
+    needed = _Needed(waiting)
+    kernels: dict[Any, list[Pending]] = {}
     views: list[Pending] = []
-    for x, before in _needed(waiting).items():
+    x = None
+    while needed.found:
+        x = needed.found.popitem()[0]
         if type(x.op) is View:
             views.append(x)
         else:
-            source = _source(x)
-            belongs = id(source) if source.value is not None or type(source.op) is not Apply else id(region_of(source))
-            stages.setdefault(before, {}).setdefault(belongs, []).append(x)
-    for before in sorted(stages):
-        for group in stages[before].values():
-            _look(views)
-            _compute_together(group)
+            kernels.setdefault((needed.stages[x], *_belongs(x, needed.rows)), []).append(x)
+    rows = needed.rows
+    del needed, x  # who holds an array is counted below
+    for key in sorted(kernels, key=lambda key: key[0]):
+        _look(views)
+        _compute_together(kernels[key], rows)
     _look(views)
 
 
-Pending.compute = staticmethod(compute)
+def _belongs(x: Pending, rows: dict[Pending, Any]) -> tuple[Any, ...]:
+    """What is the same for arrays that one kernel should compute."""
+    while x.value is None and (x in rows or type(x.op) is not Apply):
+        x = next(a for a in x.args if isinstance(a, Pending) and (a.value is None or type(x.op) is Sum))
+    return (id(region_of(x)), x.shape) if x.value is None else (id(x.value),)
 
 
-def _needed(waiting: Sequence[Pending]) -> dict[Pending, int]:
-    """What has to be stored so that ``waiting`` can be computed, these included: and after how many others each."""
-    found = {x: 0 for x in waiting if x.value is None}
-    stages: dict[Pending, int] = {}  # of every array on the way
-    stack = list(found)
-    while stack:
-        x = stack[-1]
-        inside = [] if x in stages else [a for a in x.args if isinstance(a, Pending) and a.value is None]
-        missing = [a for a in inside if a not in stages]
-        if missing:
-            stack += missing
-            continue
-        stack.pop()
-        if x in stages:
-            continue
+class _Needed:
+    """What has to be stored so that ``waiting`` can be computed, these included: and after how many other kernels.
+
+    ``rows``: of what is one number per row, the shape of the grid and how many of its axes make a row.
+    """
+
+    def __init__(self, waiting: Sequence[Pending]) -> None:
+        self.found = {x: None for x in waiting if x.value is None}
+        self.stages: dict[Pending, int] = {}  # of every array on the way
+        self.rows: dict[Pending, tuple[tuple[int, ...], int]] = {}
+        self._axes: dict[tuple[int, ...], int] = {}  # of a grid, how many axes make a row
+        stack = list(self.found)
+        while stack:
+            x = stack[-1]
+            inside = [] if x in self.stages else [a for a in x.args if isinstance(a, Pending) and a.value is None]
+            missing = [a for a in inside if a not in self.stages]
+            if missing:
+                stack += missing
+                continue
+            stack.pop()
+            if x not in self.stages:
+                self._enter(x, [a for a in inside if a.value is None])
+
+    def _enter(self, x: Pending, inside: list[Pending]) -> None:
+        if type(x.op) is View and not inside:
+            _look([x])
+            self.found.pop(x, None)
+            self.stages[x] = 0
+            return
+        row = self._row(x, inside)
+        if row is not None:
+            self.rows[x] = row
         stage = 0
         for a in inside:
-            together = type(a.op) is Apply and (type(x.op) is Sum or (type(x.op) is Apply and a.shape == x.shape))
-            if not together:
-                found.setdefault(a, 0)
-            stage = max(stage, stages[a] + (not together and type(x.op) is not View))
-        stages[x] = stage
-    return {x: stages[x] for x in found}
+            together = self._together(x, a)
+            while not together and a not in self.found:
+                self.found[a] = None
+                if type(a.op) is not View:
+                    break
+                (a,) = a.args
+            stage = max(stage, self.stages[a] + (not together and type(x.op) is not View))
+        self.stages[x] = stage
+
+    def _row(self, x: Pending, inside: list[Pending]) -> tuple[tuple[int, ...], int] | None:
+        if type(x.op) is Sum:
+            grid = x.args[0].shape
+            n = len(x.op.axes)
+            length = 1
+            for i in x.op.axes:
+                length *= grid[i]
+            if n < len(grid) and x.op.axes == tuple(range(len(grid) - n, len(grid))) and _SHORT <= length <= _LONG:
+                return (grid, n) if self._axes.setdefault(grid, n) == n else None
+            return None
+        found = {self.rows.get(a) for a in inside}
+        if len(found) != 1 or (row := found.pop()) is None:
+            return None
+        grid, n = row
+        if type(x.op) is View:
+            aligned = x.op.aligned
+            return row if aligned is not None and len(aligned) == len(grid) and _ends_in_ones(aligned, n) else None
+        rows = 1
+        for length in grid[:-n]:
+            rows *= length
+        alike = all(not isinstance(a, Pending) or a.shape in (x.shape, ()) for a in x.args)
+        return row if x.size == rows and alike and x.shape != grid else None
+
+    def _together(self, x: Pending, a: Pending) -> bool:
+        """Whether the kernel that computes ``x`` can compute ``a``, which it needs, in passing."""
+        row = self.rows.get(a)
+        if x in self.rows:
+            return type(x.op) is not Sum or (type(a.op) is Apply and row is None)
+        if type(x.op) is Sum:
+            return type(a.op) is Apply and row is None
+        if type(x.op) is View:
+            return False
+        if row is None:
+            return type(a.op) is Apply and a.shape == x.shape
+        grid, n = row
+        aligned = a.op.aligned if type(a.op) is View else (1,) * (len(grid) - a.ndim) + a.shape
+        return grid == x.shape and _ends_in_ones(aligned, n) and aligned[:-n] == grid[:-n]  # type: ignore[index]
+
+
+def _ends_in_ones(shape: Any, n: int) -> bool:
+    return all(length == 1 for length in shape[-n:])
 
 
 def _look(views: list[Pending]) -> None:
     """Make the views of what has been computed."""
     for x in views:
         if x.value is None and x.args[0].value is not None:
-            _put(x, x.op.function(x.args[0].value))  # type: ignore[union-attr]
+            x.put(x.op.function(x.args[0].value))  # type: ignore[union-attr]
 
 
-def _source(x: Pending) -> Pending:
-    """What goes over the same grid: the array itself, or what it is the sum of."""
-    return x.args[0] if type(x.op) is Sum else x
-
-
-def _put(x: Pending, value: Any) -> None:
-    x.value, x.op, x.args, x.region = value, None, (), None
-
-
-def _compute_together(roots: list[Pending]) -> None:
+def _compute_together(roots: list[Pending], rows: dict[Pending, tuple[tuple[int, ...], int]]) -> None:
     """Pending arrays of one region, in one kernel."""
     nodes = _gather(roots)
-    if nodes:
-        region, asked = region_of(next(iter(nodes))), set(map(id, roots))
+    one = next((x for x in nodes if x not in rows), None)
+    if one is not None:
+        region, asked = region_of(one), set(map(id, roots))
         waiting = [s for s in [r() for r in region.sums] if s is not None and s.value is None]
         region.sums = list(map(weakref.ref, waiting))
         for s in waiting:
-            if id(s) not in asked and _within_reach(s.args[0], nodes):
+            if id(s) not in asked and s not in nodes and _within_reach(s.args[0], nodes):
                 roots.append(s)
         for s in roots:
             if type(s.op) is Sum and s.args[0] in nodes:
                 nodes[s.args[0]] += 1
         waiting.clear()
-    _launch(roots + _worth_storing(nodes, set(map(id, roots))), sorted(nodes, key=_serial_of))
+    targets = roots + _worth_storing(nodes, set(map(id, roots)), rows)
+    per_row = {x for x in targets if x in rows and x in nodes}
+    row = max((rows[x][1] for x in nodes if x in rows), default=0)
+    if one is not None:
+        grid: tuple[int, ...] = one.shape
+    else:
+        grid = rows[roots[0]][0] if roots[0] in rows else roots[0].args[0].shape
+    launch(targets, sorted(nodes, key=_serial_of), grid, per_row, row)
 
 
 def _serial_of(x: Pending) -> int:
@@ -109,7 +173,11 @@ def _serial_of(x: Pending) -> int:
 
 def _gather(roots: list[Pending]) -> dict[Pending, int]:
     """What must be computed for ``roots`` on their grid, and how often each is read there."""
-    nodes: dict[Pending, int] = {s: 0 for s in map(_source, roots) if s.value is None}
+    nodes: dict[Pending, int] = {}
+    for x in roots:
+        source = x.args[0] if type(x.op) is Sum else x
+        if source.value is None:
+            nodes[source] = 0
     stack = list(nodes)
     while stack:
         for a in stack.pop().args:
@@ -147,181 +215,16 @@ def _within_reach(x: Pending, nodes: dict[Pending, int]) -> bool:
 _FEW = 8
 
 
-def _worth_storing(nodes: dict[Pending, int], asked: set[int]) -> list[Pending]:
-    """What has been computed before in passing, and is held by others than what is computed here."""
-    return [x for x in nodes if x.times and id(x) not in asked and sys.getrefcount(x) > nodes[x] + _HELD_HERE]
+def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pending, Any]) -> list[Pending]:
+    """What is held by others than what is computed here, if it has been computed before, or is short."""
+    return [
+        x
+        for x in nodes
+        if (x.times or (x in rows and type(x.op) is not View))
+        and id(x) not in asked
+        and sys.getrefcount(x) > nodes[x] + (_HELD_HERE if x not in rows else _HELD_HERE + 1)
+    ]
 
 
-#: By how many a node is referred to there: the table, the variable, and the argument.
+#: By how many a node is referred to there: the table, the variable, and the argument; one of a row by its table, too.
 _HELD_HERE = 3
-
-
-# -- from arrays to a plan ---------------------------------------------------------------------------------
-def _launch(targets: list[Pending], nodes: list[Pending]) -> None:
-    """Compute ``targets`` by way of ``nodes``, all on one grid, and store them."""
-    shape = _source(targets[0]).shape
-    backend = targets[0].backend
-    operands: list[Any] = []
-    numbers: list[Any] = []
-    takes: list[Any] = []
-    place: dict[Any, int] = {}  # operands from 0 on, numbers from -1 down, steps by the identity of their arrays
-    steps: list[Any] = []
-    merged: dict[Any, int] = {}
-
-    def operand(a: Any) -> int:
-        found = place.get(id(a))
-        if found is None:
-            found = place[id(a)] = len(operands)
-            operands.append(a)
-        return found
-
-    at: dict[int, int] = {}
-    for x in nodes:
-        op = x.op
-        args = []
-        for a, dtype in zip(x.args, op.takes, strict=True):  # type: ignore[union-attr]
-            if not isinstance(a, Pending):
-                key = (type(a), a if a else str(a), dtype)
-                found = merged.get(key)
-                if found is None:
-                    numbers.append(a)
-                    takes.append(dtype)
-                    found = merged[key] = -len(numbers)
-                args.append(found)
-            elif a.value is None:
-                args.append(_STEP + at[id(a)])
-            else:
-                args.append(operand(a.value))
-        step = (op, *args)
-        k = merged.get(step)
-        if k is None:
-            k = merged[step] = len(steps)
-            steps.append(step)
-        at[id(x)] = k
-
-    outputs: list[Any] = []
-    for x in targets:
-        source = _source(x)
-        value = _STEP + at[id(source)] if source.value is None else operand(source.value)
-        outputs.append((value, x.dtype, x.op.axes if type(x.op) is Sum else ()))
-
-    lengths, layout, order, summed, arrays = _layout(shape, operands, [axes for _, _, axes in outputs])
-    work = max(len(steps), 1)
-    for n in lengths:
-        work *= n
-    structure = (
-        backend.name,
-        work >= executors.WORTH_COMPILING,
-        tuple([(a.dtype, classes) for a, (classes, _) in zip(arrays, layout, strict=True)]),
-        tuple(takes),
-        tuple(steps),
-        tuple([(value, dtype, sums) for (value, dtype, _), sums in zip(outputs, summed, strict=True)]),
-        len(lengths),
-    )
-    run = _compiled.get(structure)
-    if run is None:
-        if len(_compiled) >= _KEPT:
-            _compiled.clear()
-        run = _compiled[structure] = _compile(backend, _plan(structure), work)
-    buffers = [_buffer(backend, lengths, sums, dtype) for (_, dtype, _), sums in zip(outputs, summed, strict=True)]
-    run(Call(lengths, tuple(arrays), tuple([strides for _, strides in layout]), tuple(numbers), tuple(buffers)))
-    for x in nodes:
-        x.times += 1
-    for x, buffer, (_, _, gone) in zip(targets, buffers, outputs, strict=True):
-        _put(x, _shaped(buffer, x.shape, shape, order, gone))
-
-
-#: Where the numbers of steps begin, in what the arguments of steps are called while they are collected.
-_STEP = 1 << 20
-
-
-def _plan(key: Any) -> Plan:
-    _, _, operands, numbers, steps, outputs, ndim = key
-
-    def place(code: int) -> int:
-        if code < 0:
-            return len(operands) - 1 - code
-        return len(operands) + len(numbers) + code - _STEP if code >= _STEP else code
-
-    return Plan(
-        ndim,
-        tuple(Operand(*o) for o in operands),
-        numbers,
-        tuple(Step(op.name, op.scalar, tuple(map(place, args)), op.takes, op.dtype) for op, *args in steps),
-        tuple(Output(place(value), dtype, sums) for value, dtype, sums in outputs),
-    )
-
-
-def _layout(shape: tuple[int, ...], operands: list[Any], axes: list[tuple[int, ...]]) -> Any:
-    """Loops over the grid: their lengths, how operands lie along them, the axes that they are, what is summed."""
-    whole = not any(0 < len(a) < len(shape) for a in axes)
-    if whole:
-        for a in operands:
-            if a.shape != shape or not a.flags.c_contiguous:
-                break
-        else:
-            n = 1
-            for length in shape:
-                n *= length
-            return (n,), [((1,), (1,))] * len(operands), None, [(bool(a),) for a in axes], operands
-    operands = [a if all(n % a.itemsize == 0 for n in a.strides) else a.copy() for a in operands]
-    strides = []
-    for a in operands:
-        extra = len(shape) - a.ndim
-        own = [0 if m == 1 else n // a.itemsize for m, n in zip(a.shape, a.strides, strict=True)]
-        strides.append([0] * extra + own)
-    order = list(range(len(shape)))
-    full = next((s for a, s in zip(operands, strides, strict=True) if a.shape == shape), None)
-    if full is not None:
-        order.sort(key=lambda i: -abs(full[i]))
-    loops: list[int] = []  # the last axis of each
-    lengths: list[int] = []
-    for i in order:
-        if shape[i] == 1:
-            continue
-        if (
-            loops
-            and all(s[loops[-1]] == s[i] * shape[i] for s in strides)
-            and all((loops[-1] in a) == (i in a) for a in axes)
-        ):
-            lengths[-1] *= shape[i]
-            loops[-1] = i
-        else:
-            lengths.append(shape[i])
-            loops.append(i)
-    if not loops:
-        loops, lengths = [0], [1]
-        strides = [[0] for _ in operands]
-    layout: list[Any] = []
-    for s in strides:
-        told = tuple([s[i] for i in loops])
-        classes = tuple([n if n == 0 or (n == 1 and k == len(told) - 1) else None for k, n in enumerate(told)])
-        layout.append((classes, told))
-    summed = [tuple([i in a for i in loops]) for a in axes]
-    return tuple(lengths), layout, None if order == sorted(order) else order, summed, operands
-
-
-def _buffer(backend: Any, lengths: tuple[int, ...], summed: tuple[bool, ...], dtype: Any) -> Any:
-    kept = tuple([n for n, gone in zip(lengths, summed, strict=True) if not gone])
-    if backend is numpy_backend:
-        return recycle.take(kept, dtype) if kept == lengths else np.empty(kept, dtype)
-    return backend.xp.empty(kept, dtype)
-
-
-def _shaped(
-    buffer: Any, shape: tuple[int, ...], grid: tuple[int, ...], order: list[int] | None, axes: tuple[int, ...]
-) -> Any:
-    """What was written along the loops, as the array that it is."""
-    if order is not None:
-        left = [i for i in order if i not in axes]
-        inverse = sorted(range(len(left)), key=left.__getitem__)
-        buffer = buffer.reshape([grid[i] for i in left]).transpose(inverse)
-    return buffer if buffer.shape == shape else buffer.reshape(shape)
-
-
-def _compile(backend: Any, plan: Plan, work: int) -> Any:
-    if backend is numpy_backend:
-        return executors.compile_host(plan, work)
-    from . import device
-
-    return device.compile(plan, backend.xp)

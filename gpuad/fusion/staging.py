@@ -187,15 +187,22 @@ def staged_view(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) 
     (x,) = args
     if not isinstance(x, Pending) or x.value is not None:
         return NotImplemented
-    return viewed(x, lambda raw: prim.evaluate((raw,), params), params["shape"])
+    shape, axis = params["shape"], params.get("axis")
+    if axis is None:
+        aligned = (1,) * (len(shape) - x.ndim) + x.shape
+    else:
+        aligned = tuple([1 if i in axis else n for i, n in enumerate(shape)])
+    return viewed(x, lambda raw: prim.evaluate((raw,), params), shape, aligned)
 
 
 def staged_sum(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
     """Of ``sum``: with what is summed up not computed yet, both are done in one kernel."""
     (x,), axis, keepdims = args, params["axis"], params["keepdims"]
-    if not isinstance(x, Pending) or x.value is not None or x.dtype.kind not in "fc":
+    if not isinstance(x, Pending) or x.dtype.kind not in "fc":
         return NotImplemented
     axes = tuple(range(x.ndim)) if axis is None else axis
+    if x.value is not None and (len(axes) == x.ndim or x.ndim - 1 not in axes):
+        return NotImplemented  # nothing to gain
     kept = [1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes]
     return total(x, axes, tuple(kept))
 

@@ -1,0 +1,235 @@
+"""From arrays to a plan, and from the plan to a kernel that is run on them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from ..backend import numpy_backend, recycle
+from . import executors
+from .pending import Apply, Pending, Sum, View
+from .plan import Call, Operand, Output, Plan, Step
+
+#: Plans and what was compiled of them, by structure.
+_compiled: dict[Any, Any] = {}
+_KEPT = 1 << 12
+#: Where the numbers of steps begin, in what the arguments of steps are called while they are collected.
+_STEP = 1 << 20
+
+Shape = tuple[int, ...]
+
+
+class Collected:
+    """Operands, numbers and steps, as they are found.
+
+    Arguments of steps are called by a number: operands from 0 on, Python's numbers from -1 down, steps from ``_STEP``.
+    """
+
+    def __init__(self, grid: Shape, row: int) -> None:
+        self.grid, self.row = grid, row
+        self.operands: list[Any] = []
+        self.numbers: list[Any] = []
+        self.dtypes: list[Any] = []
+        self.steps: list[tuple[Any, ...]] = []
+        self._known: dict[Any, int] = {}
+
+    def enter(self, x: Pending) -> None:
+        """Take the step that makes ``x``, unless one like it was taken before."""
+        op = x.op
+        if type(op) is View:
+            self._known[x] = self.number_of(x.args[0], None, x)
+            return
+        if type(op) is Sum:
+            op = Apply("sum", "{0}", (x.dtype,), x.dtype, "add")
+            shape: Shape = x.args[0].shape
+        else:
+            shape = x.shape
+        assert type(op) is Apply
+        key = (op, *[self.number_of(a, dtype, x, shape) for a, dtype in zip(x.args, op.takes, strict=True)])
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = _STEP + len(self.steps)
+            self.steps.append(key)
+        self._known[x] = found
+
+    def number_of(self, a: Any, dtype: Any, user: Pending, shape: Shape | None = None) -> int:
+        """What the argument ``a`` of ``user`` is called, which takes it as ``dtype``."""
+        if not isinstance(a, Pending):
+            key = (type(a), a if a else str(a), dtype)  # 0.0 and -0.0 are equal
+            found = self._known.get(key)
+            if found is None:
+                self.numbers.append(a)
+                self.dtypes.append(dtype)
+                found = self._known[key] = -len(self.numbers)
+            return found
+        if a.value is None:
+            return self._known[a]
+        return self.operand(a.value, shape is not None and shape != self.grid and a.shape == shape)
+
+    def operand(self, raw: Any, per_row: bool = False) -> int:
+        """What an array is called; one with a number ``per_row`` lies along the rows."""
+        key = (id(raw), per_row)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = len(self.operands)
+            self.operands.append(raw.reshape(self.grid[: -self.row] + (1,) * self.row) if per_row else raw)
+        return found
+
+    def output(self, x: Pending, per_row: bool) -> tuple[Any, ...]:
+        """What to store as ``x``: the value, its dtype, the axes that it hasn't, and whether they are a row."""
+        if type(x.op) is Sum and not per_row:
+            source = x.args[0]
+            value = self._known[source] if source.value is None else self.operand(source.value)
+            return value, x.dtype, x.op.axes, False
+        return self._known[x], x.dtype, tuple(range(len(self.grid)))[-self.row :] if per_row else (), per_row
+
+
+def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: set[Pending], row: int) -> None:
+    """Compute ``targets`` by way of ``nodes``, all on one grid, and store them.
+
+    ``row``: how many of the last axes are a row, over which there are sums on the way, or 0; ``per_row``: which of
+    ``targets`` have one number for each.
+    """
+    backend = targets[0].backend
+    collected = Collected(grid, row)
+    for x in nodes:
+        collected.enter(x)
+    outputs = [collected.output(x, x in per_row) for x in targets]
+    lengths, layout, order, summed, arrays = _layout(
+        backend, grid, collected.operands, [gone for _, _, gone, _ in outputs], row
+    )
+    work = max(len(nodes), 1)
+    for n in lengths:
+        work *= n
+    structure = (
+        backend.name,
+        work >= executors.WORTH_COMPILING,
+        tuple([(a.dtype, classes) for a, (classes, _) in zip(arrays, layout, strict=True)]),
+        tuple(collected.dtypes),
+        tuple(collected.steps),
+        tuple([(value, dtype, gone, rows) for (value, dtype, _, rows), gone in zip(outputs, summed, strict=True)]),
+        len(lengths),
+    )
+    run = _compiled.get(structure)
+    if run is None:
+        if len(_compiled) >= _KEPT:
+            _compiled.clear()
+        run = _compiled[structure] = _compile(backend, _plan(structure), work)
+    buffers = [_buffer(backend, lengths, gone, dtype) for (_, dtype, _, _), gone in zip(outputs, summed, strict=True)]
+    strides = tuple([told for _, told in layout])
+    run(Call(lengths, tuple(arrays), strides, tuple(collected.numbers), tuple(buffers)))
+    for x in nodes:
+        x.times += 1
+    for x, buffer, (_, _, gone, _) in zip(targets, buffers, outputs, strict=True):
+        x.put(_shaped(buffer, x.shape, grid, order, gone))
+
+
+def _plan(structure: Any) -> Plan:
+    _, _, operands, numbers, steps, outputs, ndim = structure
+
+    def place(code: int) -> int:
+        if code < 0:
+            return len(operands) - 1 - code
+        return len(operands) + len(numbers) + code - _STEP if code >= _STEP else code
+
+    return Plan(
+        ndim,
+        tuple(Operand(*o) for o in operands),
+        numbers,
+        tuple(Step(op.name, op.scalar, tuple(map(place, args)), op.takes, op.dtype, op.fold) for op, *args in steps),
+        tuple(
+            Output(place(value), dtype, (*gone[:-1], False) if per_row else gone, per_row)
+            for value, dtype, gone, per_row in outputs
+        ),
+    )
+
+
+def _compile(backend: Any, plan: Plan, work: int) -> Any:
+    if backend is numpy_backend:
+        return executors.compile_host(plan, work)
+    from . import device
+
+    return device.compile(plan, backend.xp)
+
+
+# -- loops ---------------------------------------------------------------------------------------------------
+def _layout(backend: Any, grid: Shape, operands: list[Any], axes: list[Shape], row: int) -> Any:
+    """Loops over the grid: their lengths, how operands lie along them, their order among the axes, which of them each
+    output hasn't, and the operands."""
+    if not row and not any(0 < len(a) < len(grid) for a in axes):
+        for a in operands:
+            if a.shape != grid or not a.flags.c_contiguous:
+                break
+        else:
+            n = 1
+            for length in grid:
+                n *= length
+            return (n,), [((1,), (1,))] * len(operands), None, [(bool(a),) for a in axes], operands
+    operands = [a if all(n % a.itemsize == 0 for n in a.strides) else a.copy() for a in operands]
+    strides = [_strides(a, len(grid)) for a in operands]
+    order = list(range(len(grid)))
+    if row:
+        for i, (a, s) in enumerate(zip(operands, strides, strict=True)):
+            if not _is_one_loop(s[-row:], grid[-row:]):
+                operands[i] = a = backend.functions.broadcast_to(a, grid).copy()
+                strides[i] = _strides(a, len(grid))
+    else:
+        full = next((s for a, s in zip(operands, strides, strict=True) if a.shape == grid), None)
+        if full is not None:
+            order.sort(key=lambda i: -abs(full[i]))
+    loops: list[int] = []  # the last axis of each
+    lengths: list[int] = []
+    rows_from = len(grid) - row
+    for i in order:
+        if grid[i] == 1:
+            continue
+        if (
+            loops
+            and (loops[-1] < rows_from) == (i < rows_from)
+            and all(s[loops[-1]] == s[i] * grid[i] for s in strides)
+            and all((loops[-1] in a) == (i in a) for a in axes)
+        ):
+            lengths[-1] *= grid[i]
+            loops[-1] = i
+        else:
+            lengths.append(grid[i])
+            loops.append(i)
+    if not loops:
+        loops, lengths, strides = [0], [1], [[0] for _ in operands]
+    layout: list[Any] = []
+    for s in strides:
+        told = tuple([s[i] for i in loops])
+        classes = tuple([n if n == 0 or (n == 1 and k == len(told) - 1) else None for k, n in enumerate(told)])
+        layout.append((classes, told))
+    gone = [tuple([i in a for i in loops]) for a in axes]
+    return tuple(lengths), layout, None if order == sorted(order) else order, gone, operands
+
+
+def _strides(a: Any, ndim: int) -> list[int]:
+    """How far apart entries are along the axes of the grid, in entries."""
+    own = [0 if m == 1 else n // a.itemsize for m, n in zip(a.shape, a.strides, strict=True)]
+    return [0] * (ndim - a.ndim) + own
+
+
+def _is_one_loop(strides: list[int], lengths: Shape) -> bool:
+    """Whether entries along several axes are a step apart that stays the same."""
+    axes = [i for i, n in enumerate(lengths) if n != 1]
+    return all(strides[i] == strides[j] * lengths[j] for i, j in itertools.pairwise(axes))
+
+
+def _buffer(backend: Any, lengths: Shape, gone: tuple[bool, ...], dtype: Any) -> Any:
+    kept = tuple([n for n, is_gone in zip(lengths, gone, strict=True) if not is_gone])
+    if backend is numpy_backend:
+        return recycle.take(kept, dtype) if kept == lengths else np.empty(kept, dtype)
+    return backend.xp.empty(kept, dtype)
+
+
+def _shaped(buffer: Any, shape: Shape, grid: Shape, order: list[int] | None, gone: Shape) -> Any:
+    """What was written along the loops, as the array that it is."""
+    if order is not None:
+        left = [i for i in order if i not in gone]
+        inverse = sorted(range(len(left)), key=left.__getitem__)
+        buffer = buffer.reshape([grid[i] for i in left]).transpose(inverse)
+    return buffer if buffer.shape == shape else buffer.reshape(shape)

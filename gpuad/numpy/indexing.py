@@ -15,7 +15,7 @@ from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s
-from ..ops.index import ARRAY, Arrays, getitem, scatter_add
+from ..ops.index import ARRAY, Arrays, getitem, scattered
 from .creation import as_array, as_arrays, convert, copied, dtype_or_number, home
 from .elementwise import no_options
 from .frontend import numpy_function
@@ -135,7 +135,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
         part = getitem(x, mask)
         values = convert(as_array(f(part, *args, **kw) if callable(f) else f, home(x)), spec.dtype)
         values = declare.broadcast_to(values, shape=spec_of(part).shape)
-        y = e.where(mask, scatter_add(values, indices=(Arrays((ARRAY,), (mask,)),), spec=spec), y)
+        y = e.where(mask, scattered(values, Arrays((ARRAY,), (mask,)), spec), y)
     return y
 
 

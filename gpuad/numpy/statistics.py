@@ -13,7 +13,7 @@ from ..ops import contract
 from ..ops import elementwise as e
 from ..ops import sort as s
 from ..ops.declare import real
-from ..ops.index import ARRAY, Arrays, scatter_add
+from ..ops.index import ARRAY, Arrays, scattered
 from .calculus import diff
 from .creation import as_array, as_arrays, convert, home, linspace
 from .frontend import functions, is_traced, numpy_function
@@ -80,7 +80,7 @@ def _histogram_of(places: Any, n: int, weights: Any) -> Any:
     if weights is None:
         return home(places).function("bincount")(places, minlength=n)
     index = Arrays((ARRAY,), (places,))
-    return scatter_add(weights, indices=(index,), spec=make_spec((n,), spec_of(weights).dtype))
+    return scattered(weights, index, make_spec((n,), spec_of(weights).dtype))
 
 
 @numpy_function("bincount")

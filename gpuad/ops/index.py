@@ -308,6 +308,11 @@ def _scatter(spec: Spec, indices: list[Any], gs: list[Any], base: Any) -> Any:
 Indexed.scatter = staticmethod(_scatter)
 
 
+def scattered(g: Any, index: Arrays, spec: Spec) -> Any:
+    """Zeros of shape and dtype ``spec`` with ``g`` added at an index whose arrays may be traced."""
+    return _scatter(spec, [index], [g], None)
+
+
 def add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: bool) -> None:
     """``out[indices[k]] += gs[k]`` for every k. ``empty``: there are only zeros in ``out`` yet."""
     backend = backend_of((out,))

@@ -33,6 +33,7 @@ from .index import (
     places,
     read,
     scatter_add,
+    scattered,
 )
 from .shape import reshape
 
@@ -146,11 +147,15 @@ class Sum(Place):
 
     def apply(self, x: Any, v: Any) -> Any:
         there = read(x, steps=self.steps) if self.steps else x
-        there = there + scatter_add(v, indices=(self.index,), spec=spec_of(there))
+        there = there + _scattered(v, self.index, spec_of(there))
         return write(x, there, steps=self.steps, key=...)
 
     def __call__(self, g: Any, owned: bool) -> Any:
         return _mine(g, owned)
+
+
+def _scattered(v: Any, index: Any, spec: Spec) -> Any:
+    return scattered(v, index, spec) if type(index) is Arrays else scatter_add(v, indices=(index,), spec=spec)
 
 
 def _region(v: Any, of_v: bool, rank: int) -> Any:

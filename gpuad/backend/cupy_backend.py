@@ -111,6 +111,24 @@ class CupyBackend(Backend):
     def synchronize(self) -> None:
         self.xp.cuda.get_current_stream().synchronize()
 
+    def load_kernel(self, source: str, name: str) -> Any:
+        """The kernel ``name`` of a CUDA program, compiled for whichever device is current when it is launched.
+
+        CuPy keeps the machine code in a file, see ``fusion.device``. Without the macros of its own headers.
+        """
+        return self.xp.RawModule(code=source).get_function(name)
+
+    def argument(self, block: np.ndarray[Any, Any]) -> Any:
+        """The bytes of ``block``, as they are when a kernel is launched, as its one parameter, a struct by value.
+
+        ``block`` has to outlive it.
+        """
+        return self.xp.cuda.function.CPointer(block.ctypes.data)
+
+    def multiprocessors(self) -> int:
+        """How many blocks of threads the current device works on at the same time, at least."""
+        return int(self.xp.cuda.Device().attributes["MultiProcessorCount"])
+
     def device_name(self) -> str:
         name = self.xp.cuda.runtime.getDeviceProperties(self.xp.cuda.Device().id)["name"]
         return str(name.decode())

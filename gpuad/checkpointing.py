@@ -269,6 +269,16 @@ def _copy(leaf: Any) -> Any:
     return leaf.copy() if type(leaf) is Box or owner_of_type(type(leaf)) is not None else leaf
 
 
+def _to_read(leaf: Any) -> Any:
+    """What a step may read but not write into, without a copy of NumPy's arrays."""
+    leaf = settle(leaf)
+    if type(leaf) is not np.ndarray:
+        return _copy(leaf)
+    leaf = leaf.view()
+    leaf.flags.writeable = False
+    return leaf
+
+
 class Steps:
     """The steps from ``start`` until the last but one before ``end``, run without a record, as one operation."""
 
@@ -279,6 +289,8 @@ class Steps:
         self.given = state, params
         self.state, self.params = Leafy(state), Leafy(params)
         self.count = len(arrays_of(state))
+        #: Whether a step is known to need a state of its own.
+        self.writes = False
         #: The arrays from around that each step met, by number.
         self.met: dict[int, tuple[int, ...]] = {}
 
@@ -328,12 +340,21 @@ class Steps:
             return self._one(state, i, rest[:count], Standing(rest[count:], self.met[i]).take)
 
     def _plainly(self, state: Any, i: int, params: Leaves) -> Any:
-        """The same where nothing is traced, as fast as the step is by itself; it may write into the state."""
+        """The same where nothing is traced, as fast as the step is by itself."""
+        given = self.params.filled(map(settle, params))
         token = running.set(False)
         try:
-            result = tree_map(settled, self.step(tree_map(_copy, state), i, *self.params.filled(map(settle, params))))
+            if not self.writes:
+                try:
+                    return self._untraced(self.step(tree_map(_to_read, state), i, *given))
+                except Exception:  # it may write into the state, and then has a copy from here on
+                    self.writes = True
+            return self._untraced(self.step(tree_map(_copy, state), i, *given))
         finally:
             running.reset(token)
+
+    def _untraced(self, result: Any) -> Any:
+        result = tree_map(settled, result)
         if any(type(leaf) is Box for _, leaf in leaves(result)):
             raise unlike()
         return result
@@ -365,26 +386,27 @@ class Steps:
                 state = self._again(state, i, rest)
             return state
 
-        def back_one(i: int, state: Any, g: Leaves) -> Leaves:
+        def back_one(i: int, state: Any) -> None:
+            nonlocal g  # of all steps there is one, whose memory no frame below holds on to
             take_back = functools.partial(self._back_one, i, numbers)
             found = (checkpoint(take_back) if traced else take_back)(state, rest, g)
             for k, h in enumerate(found[len(found) - len(numbers) :]):
                 totals[k] = h if totals[k] is None else totals[k] + h
-            return found[: len(found) - len(numbers)]
+            g = found[: len(found) - len(numbers)]
 
-        def back(lo: int, hi: int, room: int, state: Any, g: Leaves) -> Leaves:
+        def back(lo: int, hi: int, room: int, state: Any) -> None:
             while hi - lo > 1:
                 there = lo + split(hi - lo, room)
-                g = back(there, hi, room - 1, advance(state, lo, there), g)
+                back(there, hi, room - 1, advance(state, lo, there))
                 hi = there
-            return back_one(lo, state, g)
+            back_one(lo, state)
 
         if traced or not kept:  # else they are here from the run itself
             kept[:] = self._march(self.state.filled(args[: self.count]), advance)[0]
         hi = self.end - 1
         while kept:
             lo, room, state = kept.pop()
-            g = back(lo, hi, room, state, g)
+            back(lo, hi, room, state)
             hi = lo
         found = iter(totals)
         return [g[k] if k < self.count else next(found) for k in argnums]

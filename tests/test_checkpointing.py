@@ -331,6 +331,25 @@ def test_derivatives_with_respect_to_what_the_step_reads_from_around_it(n, memor
     same(found(simply), found(checkpoint_sequence))
 
 
+def test_states_are_copied_for_steps_that_write_into_them():
+    table = np.ones((3, 4))
+
+    def step(x, i, w):
+        if i % 3 == 1:
+            x *= w
+        return table if i == 4 else np.sin(x) + w
+
+    def loss(sequence):
+        return lambda x, w: np.sum(sequence(step, 9, memory=2)(x, w) ** 2)
+
+    x = np.linspace(0.1, 1.0, 12).reshape(3, 4)
+    start = x.copy()
+    got = grad(loss(checkpoint_sequence), (0, 1))(x, 0.5)
+    same(table, np.ones((3, 4)))
+    same(x, start)
+    same(got, grad(loss(simply), (0, 1))(x.copy(), 0.5))
+
+
 @pytest.mark.parametrize("n, memory", SIZES)
 def test_states_in_containers_that_are_written_into(n, memory):
     def step(state, i, p):

@@ -38,7 +38,9 @@ def compute(waiting: Sequence[Pending]) -> None:
     del needed, x  # who holds an array is counted below
     for key in sorted(kernels, key=lambda key: key[0]):
         _look(views)
-        _compute_together(kernels[key], rows)
+        roots = [x for x in kernels[key] if x.value is None]  # others came along with what was computed before
+        if roots:
+            _compute_together(roots, rows)
     _look(views)
 
 

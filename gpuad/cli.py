@@ -56,8 +56,13 @@ def _drop_output() -> None:
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["bench"]:
+        return _bench(words[1:])
     parser = _parser()
-    args = parser.parse_args(argv)
+    args = parser.parse_args(words)
+    if args.command == "bench":
+        parser.error("bench comes first, its own options behind it: see `gpuad bench --help`")
     asked = args.backend or os.environ.get("GPUAD_BACKEND") or "auto"
     if args.command == "info":
         for option in DEMO_OPTIONS:
@@ -78,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
             "  demo   train a small network on handwritten digits, check its gradient and\n"
             "         count its work; this is what runs if no command is given\n"
             "  info   print the versions, the backends, the device, who runs fused kernels on the\n"
-            "         host, and the cache folder"
+            "         host, and the cache folder\n"
+            "  bench  measure gpuad beside NumPy by hand, autograd, JAX and PyTorch, as far as\n"
+            "         they are installed; `gpuad bench --help` lists its own options"
         ),
         epilog=(
             "environment: GPUAD_BACKEND chooses the backend where --backend does not;\n"
@@ -87,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
             "that nothing is fused."
         ),
     )
-    parser.add_argument("command", nargs="?", choices=["demo", "info"], default="demo")
+    parser.add_argument("command", nargs="?", choices=["demo", "info", "bench"], default="demo")
     parser.add_argument("--version", action="version", version=f"gpuad {gpuad.__version__}")
     parser.add_argument(
         "--backend",
@@ -126,6 +133,28 @@ def _info(asked: str) -> int:
     backend, why = gpuad.backend.choose(asked)
     print(f"chosen   {backend.name}; {why}")
     return 0
+
+
+# --- bench ---------------------------------------------------------------------------------------
+
+
+def _bench(words: list[str]) -> int:
+    """The suite stands beside the package in the source tree, and inside it where it was installed from a wheel."""
+    import importlib
+
+    try:
+        command = importlib.import_module("gpuad.bench.command")
+    except ModuleNotFoundError as error:
+        if error.name != "gpuad.bench":
+            raise
+        tree = Path(gpuad.__file__).resolve().parent.parent
+        if not (tree / "bench" / "suite" / "command.py").is_file():
+            lacking = f"the benchmarks are neither in this installation nor in {tree}: install gpuad again"
+            raise CommandError(lacking) from None
+        sys.path.insert(0, str(tree))
+        command = importlib.import_module("bench.suite.command")
+    status: int = command.main(words)
+    return status
 
 
 # --- demo ----------------------------------------------------------------------------------------

@@ -159,7 +159,8 @@ class Gpuad(OnCuPy):
             def pullback(*inputs: Any) -> Any:
                 *arrays, g = inputs
                 n = w.differentiated
-                return gpuad.vjp(fed(w.program, np, arrays[n:]), *arrays[:n])[1](g)
+                value, pull = gpuad.vjp(fed(w.program, np, arrays[n:]), *arrays[:n])
+                return value, *pull(g)
 
             return pullback
         if w.kind == "jacobian":
@@ -261,8 +262,8 @@ class Autograd(Adapter):
 
             def pullback(*inputs: Any) -> Any:
                 *arrays, g = inputs
-                pull, _ = autograd.make_vjp(lambda chosen: program(np, *chosen, *arrays[n:]))(tuple(arrays[:n]))
-                return pull(g)
+                pull, value = autograd.make_vjp(lambda chosen: program(np, *chosen, *arrays[n:]))(tuple(arrays[:n]))
+                return value, *pull(g)
 
             return pullback
         if w.kind == "jacobian":

@@ -50,10 +50,8 @@ def _difference(case: Case, result: Arrays, name: str, reference: Arrays) -> str
 
 def _part(case: Case, k: int) -> str:
     kind = case.workload.kind
-    if kind in ("gradient", "checkpointed"):
+    if kind in ("gradient", "checkpointed", "pullback"):
         return "value" if k == 0 else f"gradient in input {k - 1}"
-    if kind == "pullback":
-        return f"gradient in input {k}"
     return {"forward": "value", "hvp": "Hessian times the vector", "examples": "gradients"}.get(kind, kind)
 
 
@@ -82,13 +80,13 @@ class Referee:
         """What is wrong with a result; ``None`` if nothing is seen."""
         if any(not numpy.all(numpy.isfinite(r)) for r in result):
             return "its result isn't finite"
-        if self.kind in ("gradient", "checkpointed", "forward"):
+        if self.kind in ("gradient", "checkpointed", "pullback", "forward"):
             value = numpy.asarray(self.f(self.arrays))
             if (why := self._unlike(result[0], value, self.case.rtol, "value")) or self.kind == "forward":
                 return why
             return self._first(result[1:])
-        if self.kind in ("pullback", "examples"):
-            return self._first([result[0].sum(axis=0)] if self.kind == "examples" else result)
+        if self.kind == "examples":
+            return self._first([result[0].sum(axis=0)])
         if self.kind == "jacobian":
             return self._columns(result[0])
         return self._second(result[0])

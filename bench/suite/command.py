@@ -116,11 +116,12 @@ def _spread(cases: list[Any]) -> list[Any]:
 def _chosen_adapters(args: argparse.Namespace) -> list[Any]:
     from .peers import ON_REQUEST, SLOW, contestants
 
-    everyone = [a for a in contestants() if args.device in (None, a.device)]
+    # Nobody without a GPU wants to read five times that there is none, unless they ask for one.
+    devices = [args.device] if args.device else ["cpu"] if _no_gpu() else ["cpu", "gpu"]
+    everyone = [a for a in contestants() if a.device in devices]
     if args.peers is None:
         absent = ON_REQUEST | SLOW if args.quick else ON_REQUEST
-        # Nobody without a GPU wants to read five times that there is none.
-        return [a for a in everyone if a.name not in absent and (a.device == "cpu" or args.device or not _no_gpu())]
+        return [a for a in everyone if a.name not in absent]
     asked = {name.strip().lower() for name in args.peers.split(",") if name.strip()}
     names = list(dict.fromkeys(a.name for a in everyone))
     if unknown := asked - {name.lower() for name in names}:

@@ -58,7 +58,8 @@ class Jax(Adapter):
 
         def pullback(*inputs: Any) -> Any:
             *arrays, g = inputs
-            return jax.vjp(lambda *chosen: f(*chosen, *arrays[n:]), *arrays[:n])[1](g)
+            value, pull = jax.vjp(lambda *chosen: f(*chosen, *arrays[n:]), *arrays[:n])
+            return value, *pull(g)
 
         def product(*inputs: Any) -> Any:
             x, *constants, v = inputs
@@ -161,7 +162,8 @@ class Torch(Adapter):
         def pullback(*inputs: Any) -> Any:
             *arrays, g = inputs
             chosen = [x.detach().requires_grad_() for x in arrays[:n]]
-            return torch.autograd.grad(f(*chosen, *arrays[n:]), chosen, g)
+            value = f(*chosen, *arrays[n:])
+            return value.detach(), *torch.autograd.grad(value, chosen, g)
 
         def forward(*inputs: Any) -> Any:
             with torch.no_grad():

@@ -85,7 +85,8 @@ def _section(name: str, document: Document) -> Iterator[str]:
     date, threads = run["date"][:16].replace("T", " "), f"{run['threads']} thread{'s' * (run['threads'] > 1)}"
     yield (
         f"<p>{escape(machine['cpu'])}, {machine['cores']} cores, {escape(machine['system'])}{escape(gpu)}; "
-        f"{threads}; {escape(date)} UTC; {kind}; commit {escape(str(run['commit']))}.<br><span class=soft>{escape(versions)}.</span></p>"
+        f"{threads}; {escape(date)} UTC; {kind}; commit {escape(str(run['commit']))}.<br>"
+        f"<span class=soft>{escape(versions)}.</span></p>"
     )
     noise = noise_of_run(document)
     if noise:

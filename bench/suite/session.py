@@ -165,7 +165,8 @@ class Session:
             if right:
                 record |= counting.describe(case, inputs, results[right[0].label])
             results.clear()
-            self._time(case, inputs, {a.label: a for a in right}, calls, contestants)
+            with timing.little_garbage():
+                self._time(case, inputs, {a.label: a for a in right}, calls, contestants)
         return record
 
     def _first(self, a: Adapter, case: Case, inputs: Sequence[Any], entry: dict[str, Any]) -> tuple[Any, Any]:

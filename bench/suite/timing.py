@@ -114,27 +114,33 @@ def passing_time() -> tuple[str, Clock]:
     return "time until the result is there", _of_host(time.perf_counter)
 
 
-def take_turns(runners: Mapping[str, Runner], plan: Plan, say: Callable[[str], None]) -> None:
-    """Fill ``samples`` of every runner. What is compiled or cached at a first call has been already."""
+@contextmanager
+def little_garbage() -> Iterator[None]:
+    """What the libraries have loaded isn't searched for garbage in here: PyTorch's alone would slow down the others."""
     gc.collect()
-    gc.freeze()  # what the libraries have loaded isn't to be searched for garbage during a turn
+    gc.freeze()
     try:
-        for name, r in runners.items():
-            say(f"{name}: warming up")
-            r.turn(1)
-            one = min(r.turn(1), r.turn(1))
-            r.calls, r.rounds = plan.shape(one)
-            r.turn(min(r.calls, 3))
-        order = list(runners.items())
-        for k in range(max(r.rounds for _, r in order)):
-            order.append(order.pop(0))
-            for name, r in order:
-                if k < r.rounds:
-                    say(f"{name}: round {k + 1} of {r.rounds}")
-                    gc.collect()
-                    r.samples.append(r.turn(r.calls))
+        yield
     finally:
         gc.unfreeze()
+
+
+def take_turns(runners: Mapping[str, Runner], plan: Plan, say: Callable[[str], None]) -> None:
+    """Fill ``samples`` of every runner. What is compiled or cached at a first call has been already."""
+    for name, r in runners.items():
+        say(f"{name}: warming up")
+        r.turn(1)
+        one = min(r.turn(1), r.turn(1))
+        r.calls, r.rounds = plan.shape(one)
+        r.turn(min(r.calls, 3))
+    order = list(runners.items())
+    for k in range(max((r.rounds for _, r in order), default=0)):
+        order.append(order.pop(0))
+        for name, r in order:
+            if k < r.rounds:
+                say(f"{name}: round {k + 1} of {r.rounds}")
+                gc.collect()
+                r.samples.append(r.turn(r.calls))
 
 
 def spread(samples: Sequence[float]) -> float:

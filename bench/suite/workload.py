@@ -16,7 +16,7 @@ KINDS = {
     "forward": "f(*inputs)",
     "gradient": "the scalar f(*inputs), and its gradients",
     "checkpointed": "the same, where f(*inputs, checkpoint=...) says what is computed again instead of kept",
-    "pullback": "f(*inputs) is an array; the gradients of its product with a given cotangent",
+    "pullback": "the array f(*inputs), and the gradients of its product with a cotangent, which is the last input",
     "jacobian": "the Jacobian of f: R^n -> R^m in its first input",
     "hessian": "the Hessian of the scalar f in its first input",
     "hvp": "the Hessian of f in its first input, times the last one, which f isn't given",

@@ -161,8 +161,9 @@ OPERATIONS = [
 def _pullback_by_hand(operation: Operation) -> Callable[..., Any]:
     def by_hand(np: Any, *inputs: Any) -> tuple[Any, ...]:
         *arrays, g = inputs
-        found = operation.back(np, g, operation.f(np, *arrays), *arrays)
-        return found if isinstance(found, tuple) else (found,)
+        ans = operation.f(np, *arrays)
+        found = operation.back(np, g, ans, *arrays)
+        return ans, *(found if isinstance(found, tuple) else (found,))
 
     return by_hand
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .custom import primitive as primitive
     from .custom_rules import custom_jvp as custom_jvp
     from .custom_rules import custom_vjp as custom_vjp
+    from .custom_rules import defbatch as defbatch
     from .implicit import fixed_point as fixed_point
     from .implicit import root as root
     from .information import info as info
@@ -66,7 +67,7 @@ _LATER = {
     "transforms.jacobians": "hessian hvp jacfwd jacobian jacrev",
     "transforms.vmap": "vmap",
     "checkpointing": "checkpoint checkpoint_sequence",
-    "custom_rules": "custom_jvp custom_vjp",
+    "custom_rules": "custom_jvp custom_vjp defbatch",
     "transforms.sparse": "Sparsity hessian_sparsity jacobian_sparsity",
     "implicit": "fixed_point root",
     "information": "info",

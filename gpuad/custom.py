@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import MethodType
 from typing import Any
 
 from .backend import Backend, backend_of, owner_of_type
+from .core.batch import Batch
 from .core.box import Box, Spec, sample, spec_of
 from .core.filled import zeros_like
+from .core.level import innermost_level
 from .core.primitive import ANS, EVERYTHING, Elementwise, Primitive, Pull, Rule, reads, unstated
 from .core.pytree import is_leaf, leaves, tree_map
 from .cupy_hooks import is_kernel, kernels
 from .errors import MissingRuleError, RuleError, UnsupportedError
 from .fusion.pending import settle
 from .ops.declare import astype, fit, fit_tangent, real
+from .transforms.batched_calls import BatchRule, call_batched
 from .transforms.gradients import input_spec
 
 #: Stands in a container for what is traced there.
@@ -80,6 +83,8 @@ class UserPrimitive:
         self.jvps: dict[int, Rule | None] = {}
         #: Or that of several together: ``f(argnums, tangents, ans, args, kwargs)``.
         self.jvp_of_all: Callable[..., Any] | None = None
+        #: ``batch(axis_size, in_batched, *args, **kwargs)``, as ``defbatch`` has it.
+        self.batch: BatchRule | None = None
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)  # so that methods can be primitives, too
@@ -137,7 +142,8 @@ class Application(Primitive):
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         self.staged = None  # a batch calls it for one example after the other
-        return super().__call__(*args, **params)
+        level = innermost_level(args)
+        return call_batched(self, level, args, params) if type(level) is Batch else super().__call__(*args, **params)
 
     @property
     def is_flat(self) -> bool:
@@ -152,7 +158,10 @@ class Application(Primitive):
     def arguments(self, flat: Sequence[Any]) -> list[Any]:
         """The arguments as the program gave them, from what was taken out of them."""
         # Neither the function nor its rules are to meet an array that isn't quite a plain one.
-        values = map(settle, flat)
+        return self.in_containers(map(settle, flat))
+
+    def in_containers(self, flat: Iterable[Any]) -> list[Any]:
+        values = iter(flat)
         return [_fill(slot, values) for slot in self.slots]
 
     def rebuilt(self, out: Any) -> Any:
@@ -293,7 +302,7 @@ class _Staged:
             stage = user.vjps.get(argnum)
             if stage is not None:
                 vjp = stage.stage(whole, args, application.kwargs)
-                self.vjps.append(((argnum,), stage.takes_none, _in_tuple(vjp)))
+                self.vjps.append(((argnum,), stage.takes_none, lambda g, vjp=vjp: (vjp(g),)))
 
     def cotangent(self, g: Any, k: int) -> Any:
         """That of the k-th array among the arguments. All are computed when the sweep asks for the first."""
@@ -330,10 +339,6 @@ class _Staged:
             for part, (spec, backend) in zip(g, self.like, strict=True)
         ]
         return _container_of(result, parts)
-
-
-def _in_tuple(vjp: Callable[[Any], Any]) -> Callable[[Any], tuple[Any]]:
-    return lambda g: (vjp(g),)
 
 
 def _container_of(slot: Any, parts: Sequence[Any]) -> Any:

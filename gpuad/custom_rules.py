@@ -1,4 +1,4 @@
-"""Functions with a derivative of their own, stated as in JAX: custom_vjp, custom_jvp."""
+"""Rules stated as in JAX: custom_vjp and custom_jvp for derivatives, defbatch for vmap."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .core.batch import filled
 from .core.box import Box
 from .core.filled import zeros_like
 from .core.level import innermost_level
 from .core.primitive import Pull
 from .core.pytree import leaves, tree_map
 from .core.tape import Tape
-from .custom import Application, UserPrimitive, holds_traced
+from .custom import Application, UserPrimitive, holds_traced, stated
 from .errors import MissingRuleError, RuleError, UnsupportedError
+from .transforms.batched_calls import BatchRule
 from .transforms.gradients import check_function, input_spec, vjp
+from .transforms.vmap import vmap
 
 
 class Ruled(UserPrimitive):
@@ -27,6 +30,7 @@ class Ruled(UserPrimitive):
         self.signature = inspect.signature(function) if inspect.isfunction(function) else None
         self.nondiff_argnums = tuple(nondiff_argnums)
         self.vjp_of_all = self._back
+        self.batch = self._batch
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.signature is not None:  # a rule gets by position what has one
@@ -50,6 +54,33 @@ class Ruled(UserPrimitive):
 
     def _back(self, argnums: Sequence[int], ans: Any, args: Sequence[Any], kwargs: Any) -> Callable[[Any], Any]:
         return self.pulling(self.forward(args, kwargs)[1], argnums, args)
+
+    def _batch(self, axis_size: int, in_batched: Sequence[Any], *args: Any, **kwargs: Any) -> tuple[Any, bool]:
+        """Function and rules are ordinary programs: those of many examples are theirs, under vmap."""
+        axes = tuple(tree_map(lambda b: 0 if b else None, b) for b in in_batched)
+        many = UserPrimitive(vmap(functools.partial(self.function, **kwargs), axes))
+        many.name = self.name
+
+        def back(argnums: Sequence[int], ans: Any, args: Sequence[Any], _: Any) -> Callable[[Any], Any]:
+            def of_one(g: Any, *args: Any) -> Any:
+                return self._back(argnums, None, args, kwargs)(g)
+
+            def pulled(g: Any) -> list[Any]:
+                found = vmap(of_one, (0, *axes))(g, *args)
+                return [_summed_for(in_batched[i], h) for i, h in zip(argnums, found, strict=True)]
+
+            return pulled
+
+        def push(argnums: Sequence[int], ts: Sequence[Any], ans: Any, args: Sequence[Any], _: Any) -> Any:
+            def of_one(ts: Any, *args: Any) -> Any:
+                return self.jvp_of_all(argnums, ts, None, args, kwargs)  # type: ignore[misc]
+
+            return vmap(of_one, ([axes[i] for i in argnums], *axes))(list(ts), *args)
+
+        many.vjp_of_all = back
+        if self.jvp_of_all is not None:
+            many.jvp_of_all = push
+        return many(*args), True
 
     def pulling(self, back: Callable[[Any], Any], argnums: Sequence[int], args: Sequence[Any]) -> Callable[[Any], Any]:
         """What the rule returns, checked, for the arguments ``argnums``."""
@@ -124,6 +155,12 @@ def _in_containers_of(arg: Any, h: Any, name: str, argnum: int) -> Any:
         return c if c is not None else 0.0 if input_spec(leaf) is None else zeros_like(leaf)
 
     return tree_map(put, arg)
+
+
+def _summed_for(batched: Any, h: Any) -> Any:
+    """Cotangents of every example; added up where an argument is the same for all of them."""
+    flags = iter([flag for _, flag in leaves(batched)])
+    return tree_map(lambda leaf: leaf if next(flags) else leaf.sum(axis=0), h)
 
 
 class custom_vjp(Ruled):
@@ -228,3 +265,43 @@ class custom_jvp(Ruled):
 def _zeros(tree: Any) -> Any:
     """The tangent of what doesn't move."""
     return tree_map(lambda leaf: None if input_spec(leaf) is None else zeros_like(leaf), tree)
+
+
+# -- vmap ----------------------------------------------------------------------------------------------
+def defbatch(prim: Any, rule: BatchRule) -> None:
+    """State how a primitive works on many examples at once, for ``vmap``.
+
+    ``rule(axis_size, in_batched, *args, **params)`` is called as those of ``jax.custom_batching.custom_vmap`` are:
+    ``args`` are the arguments of the call, in which an array has ``axis_size`` examples along its first axis where
+    ``in_batched`` says ``True``, and is the same for all where it says ``False`` (a list with an entry for each
+    argument; for a container one like it). It returns ``(result, out_batched)``: the result, or the container of
+    results, and in the same way whether the examples lie along a first axis; one ``True`` may stand for all.
+
+    The rule is an ordinary program. It may call the primitive, whose derivative rules count then as ever, and others.
+    Functions of ``custom_vjp`` and ``custom_jvp`` need none, for those are ordinary programs, too. A primitive without
+    a rule is evaluated example by example, with a warning.
+
+    Raises ``RuleError`` where a rule returns something else.
+
+    >>> import numpy as np, gpuad
+    >>> @gpuad.primitive
+    ... def total(x, scale):  # of a vector
+    ...     return np.sum(x, axis=-1) * scale
+    >>> gpuad.defvjp(total, lambda g, ans, x, scale: (g * scale)[..., None] * np.ones_like(x), None)
+    >>> gpuad.defbatch(total, lambda n, in_batched, x, scale: (total(x, scale), True))
+    >>> gpuad.vmap(total)(np.array([[1., 2.], [3., 4.]]), np.array([1., 10.]))
+    array([ 3., 70.])
+    """
+    check_function(rule, "defbatch")
+    prim, _ = stated("defbatch", prim, (rule,), None)
+    if isinstance(prim, UserPrimitive):
+        prim.batch = rule
+        return
+
+    def batch(prim: Any, n: int, mapped: Sequence[bool], values: Sequence[Any], params: dict[str, Any]) -> Any:
+        result, batched = rule(n, list(mapped), *values, **params)
+        if type(result) not in (tuple, list):
+            return filled([result], [batched], n)[0]
+        return tuple(filled(result, [batched] * len(result) if isinstance(batched, bool) else batched, n))
+
+    prim.batch = batch

@@ -106,14 +106,19 @@ def elementwise(prim: Primitive, n: int, mapped: Sequence[bool], values: Sequenc
 
 def one_by_one(prim: Primitive, n: int, mapped: Sequence[bool], values: Sequence[Any], params: dict[str, Any]) -> Any:
     """Where there is no rule."""
-    if prim.name not in _warned:
-        _warned.add(prim.name)
-        warnings.warn(
-            f"vmap: {prim.name} is evaluated example by example, for it has no batching rule; that takes longer",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+    warn_of_loop(prim.name)
     return looped(prim, n, mapped, values, params)
+
+
+def warn_of_loop(name: str) -> None:
+    if name not in _warned:
+        _warned.add(name)
+        warnings.warn(
+            f"vmap: {name} is evaluated example by example, for it has no batching rule; that takes longer. For one of "
+            "your own, gpuad.defbatch states a rule",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 _warned: set[str] = set()
@@ -126,12 +131,16 @@ def looped(prim: Primitive, n: int, mapped: Sequence[bool], values: Sequence[Any
     results = [prim(*(v[i] if m else v for v, m in zip(values, mapped, strict=True)), **params) for i in range(n)]
     several = type(results[0]) is tuple or type(results[0]) is list
     parts = list(zip(*results, strict=True)) if several else [results]
-    for part in parts:
-        shapes = {spec_of(r).shape for r in part}
-        if len(shapes) > 1:
-            raise UnsupportedError(
-                f"vmap: the results of {prim.name} have shapes that differ from example to example: "
-                f"{', '.join(map(str, sorted(shapes)))}"
-            )
-    stacked = tuple(Batch.stack(*part, axis=0) for part in parts)
+    stacked = tuple(stack_alike(prim.name, part) for part in parts)
     return stacked if several else stacked[0]
+
+
+def stack_alike(name: str, results: Sequence[Any]) -> Any:
+    """What ``name`` gave for each example along a first axis."""
+    shapes = {spec_of(r).shape for r in results}
+    if len(shapes) > 1:
+        raise UnsupportedError(
+            f"vmap: the results of {name} have shapes that differ from example to example: "
+            f"{', '.join(map(str, sorted(shapes)))}"
+        )
+    return Batch.stack(*results, axis=0)

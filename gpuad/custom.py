@@ -302,7 +302,7 @@ class _Staged:
             stage = user.vjps.get(argnum)
             if stage is not None:
                 vjp = stage.stage(whole, args, application.kwargs)
-                self.vjps.append(((argnum,), stage.takes_none, lambda g, vjp=vjp: (vjp(g),)))
+                self.vjps.append(((argnum,), stage.takes_none, lambda g, vjp=vjp: (vjp(g),)))  # type: ignore[misc]
 
     def cotangent(self, g: Any, k: int) -> Any:
         """That of the k-th array among the arguments. All are computed when the sweep asks for the first."""

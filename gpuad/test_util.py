@@ -52,6 +52,10 @@ def check_grads(
     an array or a container of arrays. For each order, one random direction ``v`` and one random
     cotangent ``u`` are drawn: by reverse mode ⟨vjp(u), v⟩ must be ⟨u, ∂f·v⟩, and by forward mode
     ⟨u, jvp(v)⟩. With ``"batched"`` among the ``modes``, gradients under ``vmap`` must be those of the examples.
+    With ``"sparse"`` the pattern that ``jacobian_sparsity`` detects must hold every entry of the dense Jacobian by
+    differences, and the entries that ``jacobian(sparsity="detect")`` computes be those; if ``f`` returns a single
+    number and ``order`` is 2 or more, the same of its Hessian. Real numbers alone, and not many: it takes four calls
+    for each.
     Tolerances and the step default to what the dtype allows (float64: 1e-6 relative). Raises ``AssertionError``
     with both numbers, and with the entry that is most wrong, its index, and both values of it.
 
@@ -75,15 +79,20 @@ def check_grads(
         return checks.check_grads(f, argnum, modes, order)
     if order < 1:
         raise ValueError(f"check_grads: order must be 1 or more, got {order}")
-    if not modes or not {"fwd", "rev", "batched"}.issuperset(modes):
-        raise ValueError(f'check_grads: modes are "fwd", "rev" and "batched", got {modes!r}')
+    if not modes or not {"fwd", "rev", "batched", "sparse"}.issuperset(modes):
+        raise ValueError(f'check_grads: modes are "fwd", "rev", "batched" and "sparse", got {modes!r}')
     rng = np.random.default_rng(seed)
     args = tuple(args)
     value, pullback = vjp(f, *args)
     u = _random_like(value, rng)
     v = _random_like(args, rng)
     precision = max(float(np.finfo(np.asarray(_host(leaf)).dtype).eps) for _, leaf in leaves((args, value)))
-    reference = ComplexStep(f, args) if complex_step else Differences(f, args, precision**0.25 if eps is None else eps)
+    step = precision**0.25 if eps is None else eps
+
+    def reference_for(f: Callable[..., Any], args: Any) -> Differences | ComplexStep:
+        return ComplexStep(f, args) if complex_step else Differences(f, args, step)
+
+    reference = reference_for(f, args)
     relative = max(reference.tolerance(precision), 1e-12) if rtol is None else rtol
     absolute = relative * max(1.0, _size(u)) if atol is None else atol
     name = getattr(f, "__name__", repr(f))
@@ -92,6 +101,9 @@ def check_grads(
     for mode in modes:
         if mode == "batched":
             _check_batched(f, args, u, v, name)
+            continue
+        if mode == "sparse":
+            _check_sparse(f, args, value, order, reference_for, relative, name)
             continue
         moved = pullback(u) if mode == "rev" else jvp(f, args, v)[1]
         exact = _inner(moved, v) if mode == "rev" else _inner(u, moved)
@@ -248,6 +260,75 @@ def _check_batched(f: Callable[..., Any], args: Any, u: Any, v: Any, name: str) 
                     f"check_grads: {name} under vmap: example {n}, argument {path[1:].replace(']', '', 1)}"
                     f"{_index(tuple(map(int, i)))}: {three[0][n][i]!r}, but by itself it has {one[i]!r}"
                 )
+
+
+# -- sparse Jacobians and Hessians --------------------------------------------------------------------
+def _check_sparse(
+    f: Callable[..., Any], args: Any, value: Any, order: int, reference_for: Any, relative: float, name: str
+) -> None:
+    """Detected patterns and what is computed by them, against all entries by differences."""
+    from .transforms.jacobians import hessian, jacobian
+    from .transforms.sparse import hessian_sparsity, jacobian_sparsity
+
+    if any(spec_of(leaf).dtype.kind == "c" for _, leaf in leaves((args, value))):
+        raise ValueError('check_grads: the mode "sparse" is for real numbers; leave it out')
+    concatenate, reshape = functions["concatenate"], functions["reshape"]
+    inputs, outputs = _numbered(args), _numbered(value)
+
+    def flat(tree: Any) -> Any:
+        return concatenate([reshape(leaf, -1) for _, leaf in leaves(tree)])
+
+    def of_vector(x: Any) -> Any:
+        ends = iter(np.cumsum([0, *(spec_of(leaf).size for _, leaf in leaves(args))]).tolist())
+        start = next(ends)
+
+        def part(leaf: Any) -> Any:
+            nonlocal start
+            first, start = start, next(ends)
+            return reshape(x[first:start], spec_of(leaf).shape)
+
+        return flat(f(*tree_map(part, args)))
+
+    x = flat(tree_map(functions["asarray"], args))
+    derivatives = [("Jacobian", of_vector, jacobian_sparsity(of_vector), jacobian(of_vector, sparsity="detect"))]
+    if order > 1 and len(outputs) == 1:
+
+        def scalar(x: Any) -> Any:
+            return of_vector(x)[0]
+
+        def gradient(x: Any) -> Any:  # of complex numbers, too
+            return vjp(scalar, x)[1](1.0)[0]
+
+        derivatives.append(("Hessian", gradient, hessian_sparsity(scalar), hessian(scalar, sparsity="detect")))
+    for what, g, sparsity, compressed in derivatives:
+        reference = reference_for(g, (x,))
+        units = np.eye(len(inputs), dtype=spec_of(x).dtype)
+        backend = owner_of_type(type(x)) or numpy_backend
+        want = np.stack([np.asarray(reference.along((backend.asarray(e),))) for e in units], axis=1)
+        inside = sparsity(x).pattern.toarray()
+        tolerance = relative * max(1.0, float(np.max(np.abs(want), initial=0.0)))
+        got = np.asarray(_host(compressed(x).toarray()))
+        for wrong, found in (
+            (np.where(inside, 0.0, np.abs(want)), "isn't in the detected pattern"),
+            (np.abs(got - want), "is {:.10g}"),
+        ):
+            if not np.all(wrong <= tolerance):
+                i, j = map(int, np.unravel_index(np.argmax(np.nan_to_num(wrong, nan=np.inf)), wrong.shape))
+                row = outputs[i] if what == "Jacobian" else inputs[i]
+                raise AssertionError(
+                    f"check_grads: sparse {what} of {name}: the worst entry, of {row} and {inputs[j]}, "
+                    f"{found.format(got[i, j])}, but {reference.name} gives {want[i, j]:.10g}"
+                )
+
+
+def _numbered(tree: Any) -> list[str]:
+    """What to call each number in the leaves of ``args`` or of a value."""
+    several = isinstance(tree, tuple)
+    return [
+        (f"argument {path[1:].replace(']', '', 1)}" if several else f"output{path}") + _index(i)
+        for path, leaf in leaves(tree)
+        for i in np.ndindex(spec_of(leaf).shape)
+    ]
 
 
 def _host(x: Any) -> Any:

@@ -116,3 +116,50 @@ def test_batches_are_compared_with_their_examples():
         check_grads(f, [X], modes=["batched"], order=1)
     with pytest.raises(ValueError, match="modes"):
         check_grads(f, [X], modes=["backwards"])
+
+
+# -- sparse -----------------------------------------------------------------------------------------------
+def differences_of(p):
+    return {"d": np.diff(p["x"].reshape(-1)) ** 2 * p["k"], "s": p["x"][0] * 3.0}
+
+
+def test_sparse_derivatives_that_are_right_pass():
+    check_grads(differences_of, [{"x": X, "k": 2.0}], modes=["sparse"])
+    check_grads(lambda x: np.sum((x[1:] - x[:-1] ** 2) ** 2), [X.reshape(-1)], modes=["sparse", "rev"])
+    check_grads(lambda x, y: np.sum(x[1:] * np.exp(x[:-1] * y)), [X[0], 1.5], modes=["sparse"], complex_step=True)
+    check_grads(lambda x: np.tanh(x) * x[:, ::-1], [X.astype(np.float32)], modes=["sparse"])
+    with pytest.raises(ValueError, match="real numbers"):
+        check_grads(np.exp, [X + 1j], modes=["sparse"])
+
+
+def test_the_worst_entry_of_a_sparse_jacobian():
+    with pytest.raises(AssertionError) as caught:
+        check_grads(lambda p: {"y": wrong_at(4)(p["x"])}, [{"x": X}], modes=["sparse"], order=1)
+    message = str(caught.value)
+    assert "sparse Jacobian" in message
+    assert "of output['y'] at [1, 1] and argument 0['x'] at [1, 1]" in message
+    got, want = map(float, re.search(r"is (\S+), but the central difference gives (\S+)", message).groups())
+    np.testing.assert_allclose([got, want], [3 * X[1, 1] ** 2 + 0.125, 3 * X[1, 1] ** 2], rtol=1e-6)
+
+
+def test_the_worst_entry_of_a_sparse_hessian():
+    with pytest.raises(AssertionError, match=r"sparse Hessian.*argument 0 at \[1, 2\] and argument 0 at \[1, 2\]"):
+        check_grads(lambda x: np.sum(wrong_at(5, order=2)(x)), [X], modes=["sparse"])
+
+
+def test_a_pattern_that_misses_an_entry(monkeypatch):
+    from gpuad.transforms import sparse
+
+    detect = sparse.jacobian_sparsity
+
+    def without_one(f, argnum=0):
+        def found(x):
+            pattern = detect(f, argnum)(x).pattern.tolil()
+            pattern[2, 3] = False
+            return sparse.Sparsity(pattern.tocsr())
+
+        return found
+
+    monkeypatch.setattr(sparse, "jacobian_sparsity", without_one)
+    with pytest.raises(AssertionError, match=r"output at \[2\] and argument 0 at \[3\], isn't in the detected pattern"):
+        check_grads(np.diff, [X.reshape(-1)], modes=["sparse"], order=1)

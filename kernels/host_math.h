@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "host_exponential.h"
+#include "host_special.h"
 
 // -- what differs by the type of a number alone ---------------------------------------------------
 // Each of these is written once, for T with the suffix S of its functions in C's library.
@@ -70,7 +70,6 @@ GPUAD_FOR_INTEGERS(uint64_t, u64, GPUAD_UNSIGNED)
     static inline T gpuad_copysign_##N(T x, T y) { return copysign##S(x, y); } \
     static inline T gpuad_floor_##N(T x) { return floor##S(x); } \
     static inline T gpuad_fmod_##N(T x, T y) { return fmod##S(x, y); } \
-    static inline T gpuad_hypot_##N(T x, T y) { return hypot##S(x, y); } \
     static inline T gpuad_nextafter_##N(T x, T y) { return nextafter##S(x, y); } \
     static inline T gpuad_rint_##N(T x) { return rint##S(x); } \
     static inline T gpuad_sqrt_##N(T x) { return sqrt##S(x); } \
@@ -101,11 +100,21 @@ GPUAD_FROM_LIBRARY(double, f64, )
 GPUAD_WHOLE(int64_t, i64)
 GPUAD_WHOLE(uint64_t, u64)
 
-#define GPUAD_OF_COMPLEX(T, N, S, R) \
-    static inline R gpuad_absolute_##N(T z) { return cabs##S(z); } \
+#define GPUAD_OF_COMPLEX(T, N, S, R, M) \
+    static inline R gpuad_absolute_##N(T z) { return gpuad_hypot_##M(creal##S(z), cimag##S(z)); } \
     static inline T gpuad_conjugate_##N(T z) { return conj##S(z); } \
     static inline R gpuad_real_##N(T z) { return creal##S(z); } \
     static inline R gpuad_imag_##N(T z) { return cimag##S(z); } \
+    /* Small whole exponents by products, as NumPy takes them: the logarithm loses digits. */ \
+    static inline T gpuad_power_##N(T x, T y) { \
+        const R n = creal##S(y); \
+        if (cimag##S(y) != 0 || n != rint##S(n) || fabs##S(n) >= 100) \
+            return x == 0 ? (n > 0 && cimag##S(y) == 0 ? 0 : (R)NAN + (R)NAN * _Complex_I) : cpow##S(x, y); \
+        T result = 1, square = x; \
+        for (int left = (int)fabs##S(n); left; left >>= 1, square *= square) \
+            if (left & 1) result *= square; \
+        return n < 0 ? 1 / result : result; \
+    } \
     static inline int gpuad_isnan_##N(T z) { return z != z; } \
     static inline int gpuad_isinf_##N(T z) { \
         return fabs##S(creal##S(z)) == (R)INFINITY || fabs##S(cimag##S(z)) == (R)INFINITY; \
@@ -113,8 +122,8 @@ GPUAD_WHOLE(uint64_t, u64)
     static inline int gpuad_isfinite_##N(T z) { \
         return fabs##S(creal##S(z)) < (R)INFINITY && fabs##S(cimag##S(z)) < (R)INFINITY; \
     }
-GPUAD_OF_COMPLEX(float _Complex, c64, f, float)
-GPUAD_OF_COMPLEX(double _Complex, c128, , double)
+GPUAD_OF_COMPLEX(float _Complex, c64, f, float, f32)
+GPUAD_OF_COMPLEX(double _Complex, c128, , double, f64)
 
 // -- the words ------------------------------------------------------------------------------------
 // Whole numbers and truth values come as int64 or uint64 where nothing else is said.
@@ -148,6 +157,8 @@ GPUAD_OF_COMPLEX(double _Complex, c128, , double)
 #define conjugate(x) GPUAD_ANY(conjugate, x)(x)
 #define copysign(x, y) GPUAD_REAL_2(copysign, x, y)(x, y)
 #define cos(x) GPUAD_COMPLEX(cos, x)(x)
+#define cos_of_any(x) \
+    _Generic((x), float: gpuad_cos_of_any_f32, float _Complex: ccosf, double _Complex: ccos, default: gpuad_cos_of_any_f64)(x)
 #define cosh(x) GPUAD_COMPLEX(cosh, x)(x)
 #define deg2rad(x) GPUAD_REAL(deg2rad, x)(x)
 #define digamma(x) GPUAD_REAL(digamma, x)(x)
@@ -169,6 +180,7 @@ GPUAD_OF_COMPLEX(double _Complex, c128, , double)
 #define gamma(x) GPUAD_REAL(gamma, x)(x)
 #define gammaln(x) GPUAD_REAL(gammaln, x)(x)
 #define heaviside(x, y) GPUAD_REAL_2(heaviside, x, y)(x, y)
+#define has_wide_angle(x) GPUAD_REAL(is_wide, x)(x)
 #define hypot(x, y) GPUAD_REAL_2(hypot, x, y)(x, y)
 #define imag(x) GPUAD_ANY(imag, x)(x)
 #define isfinite(x) GPUAD_ANY(isfinite, x)(x)
@@ -199,9 +211,14 @@ GPUAD_OF_COMPLEX(double _Complex, c128, , double)
 #define signbit(x) GPUAD_REAL(signbit, x)(x)
 #define sin(x) GPUAD_COMPLEX(sin, x)(x)
 #define sinc(x) GPUAD_REAL(sinc, x)(x)
+#define sinc_of_any(x) GPUAD_REAL(sinc_of_any, x)(x)
+#define sin_of_any(x) \
+    _Generic((x), float: gpuad_sin_of_any_f32, float _Complex: csinf, double _Complex: csin, default: gpuad_sin_of_any_f64)(x)
 #define sinh(x) GPUAD_COMPLEX(sinh, x)(x)
 #define sqrt(x) GPUAD_COMPLEX(sqrt, x)(x)
 #define tan(x) GPUAD_COMPLEX(tan, x)(x)
+#define tan_of_any(x) \
+    _Generic((x), float: gpuad_tan_of_any_f32, float _Complex: ctanf, double _Complex: ctan, default: gpuad_tan_of_any_f64)(x)
 #define tanh(x) GPUAD_COMPLEX(tanh, x)(x)
 #define trunc(x) GPUAD_NUMBER(trunc, x)(x)
 #define xlog1py(x, y) GPUAD_REAL_2(xlog1py, x, y)(x, y)

@@ -10,6 +10,7 @@ Numbers and lengths are arguments: kernels of programs that differ in them alone
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from .c_types import (
@@ -33,6 +34,9 @@ _CHEAP = frozenset(
 )
 #: What is computed again rather than kept in a row's buffer may cost as much as so many additions.
 _CHEAPER_THAN_A_BUFFER = 8
+
+#: Functions that take angles, up to a certain size if they are to be fast.
+_ANGLES = re.compile(r"\b(sin|cos|tan|sinc)\(")
 
 
 class Sum(NamedTuple):
@@ -128,7 +132,11 @@ class _Writer:
             self._needed(phase)
 
     def _needed(self, phase: int) -> list[int]:
-        """The values that vary along the row and are read or computed in a phase, in order; fills in ``kept``."""
+        return self._leading_to(self._roots(phase), phase)
+
+    def _leading_to(self, roots: list[int], phase: int) -> list[int]:
+        """The values that vary along the row and are read or computed in a phase for others, in order; those that come
+        from a buffer are entered into ``kept``."""
         needed: set[int] = set()
 
         def visit(value: int) -> None:
@@ -144,7 +152,7 @@ class _Writer:
             for arg in step.args:
                 visit(arg)
 
-        for root in self._roots(phase):
+        for root in roots:
             visit(root)
         return sorted(needed)
 
@@ -310,7 +318,7 @@ class _Writer:
         for v, step in enumerate(self.plan.steps, self.steps_from):
             if self.in_row[v] or self.phase[v] != phase:
                 continue
-            self._define(v, self._expression(step) if step.fold is None else self._folded(v, step))
+            self._define(v, _of_any(self._expression(step)) if step.fold is None else self._folded(v, step))
         for o, output in enumerate(self.plan.outputs):
             if not output.per_row or self.phase[output.value] != phase:
                 continue
@@ -327,9 +335,11 @@ class _Writer:
                 self.put(f"GPUAD_ADD_BLOCK(to_sum{o}[0], to_sum{o}[1], {value});")
 
     def _expression(self, step: Step) -> str:
-        args = [cast(f"v{a}", self.plan.dtype_of(a), want) for a, want in zip(step.args, step.takes, strict=True)]
-        text = step.scalar.format(*args)
+        text = step.scalar.format(*self._arguments(step))
         return f"GPUAD_HALF({text})" if step.dtype.char == "e" else text
+
+    def _arguments(self, step: Step) -> list[str]:
+        return [cast(f"v{a}", self.plan.dtype_of(a), want) for a, want in zip(step.args, step.takes, strict=True)]
 
     def _row_loop(self, phase: int) -> None:
         """One loop along the row: its values, then the folds, sums and stores that they go into."""
@@ -360,8 +370,10 @@ class _Writer:
             if way is not None and way.pairs:
                 there = (f"sum{o}", f"error{o}") if way.first is not None else (f"to_sum{o}[0]", f"to_sum{o}[1]")
                 adding.append((f"block{o}", sum_type(self.plan.outputs[o].dtype), *there))
+        angles = [v for v in self._needed(phase) if v not in self.kept or self.phase[v] == phase]  # computed here
+        angles = [v for v in angles if _takes_angles(self.step(v))]
         start, stop = f"from{last}", f"to{last}"
-        if adding:
+        if adding or angles:
             self.put(f"for (int64_t start = {start}; start < {stop}; start += GPUAD_BLOCK) {{")
             self.depth += 1
             self.put(f"const int64_t stop = GPUAD_MIN(start + GPUAD_BLOCK, {stop});")
@@ -371,57 +383,77 @@ class _Writer:
                 reductions += [f"+:{name}" for name in names]
                 self.put(f"{kind.split()[0]} {' = 0, '.join(names)} = 0;")
             start, stop = "start", "stop"
-        self.lines.append("#pragma omp simd" + "".join(f" reduction({r})" for r in reductions))
-        self.put(f"for (int64_t i = {start}; i < {stop}; ++i) {{")
-        self.depth += 1
-        self._points(phase, folds, outputs)
-        self.depth -= 1
-        self.put("}")
-        if adding:
+        loop = f"for (int64_t i = {start}; i < {stop}; ++i) {{"
+        points = self._points(phase, folds, outputs)
+        if angles:
+            self._look_for_wide(angles, phase, loop)
+            self.put("if (wide)")
+            self._put_loop("", loop, [_of_any(line) for line in points])
+            self.put("else")
+        self._put_loop("#pragma omp simd" + "".join(f" reduction({r})" for r in reductions), loop, points)
+        if adding or angles:
             for name, kind, total, error in adding:
                 block = f"gpuad_complex({name}_re, {name}_im)" if "_Complex" in kind else name
                 self.put(f"GPUAD_ADD_BLOCK({total}, {error}, {block});")
             self.depth -= 1
             self.put("}")
 
-    def _points(self, phase: int, folds: list[tuple[int, Step]], outputs: list[int]) -> None:
-        for v in self._needed(phase):
+    def _put_loop(self, pragma: str, head: str, body: list[str]) -> None:
+        self.lines += [pragma] * bool(pragma)
+        self.put(head)
+        self.lines += ["    " * (self.depth + 1) + line for line in body]
+        self.put("}")
+
+    def _look_for_wide(self, angles: list[int], phase: int, loop: str) -> None:
+        """See whether one of the angles in a block is too large for the functions that vectors are made of."""
+        steps = [step for step in map(self.step, angles) if step is not None]
+        kind = f"int{32 if all(step.takes[0].itemsize <= 4 for step in steps) else 64}_t"
+        self.put(f"{kind} wide = 0;")
+        body = self._values(self._leading_to([a for step in steps for a in step.args], phase), phase, store=False)
+        body += [f"wide |= has_wide_angle({arg});" for step in steps for arg in self._arguments(step)]
+        self._put_loop("#pragma omp simd reduction(|:wide)", loop, body)
+
+    def _values(self, values: list[int], phase: int, *, store: bool = True) -> list[str]:
+        """The definitions of values that vary along the row, in a phase."""
+        lines = []
+        for v in values:
             step = self.step(v)
             if step is None:
                 operand = self.plan.operands[v]
                 stride = operand.strides[-1]
                 index = "i" if stride == 1 else f"i * {f'stride{v}_{self.loops - 1}' if stride is None else stride}"
-                self._define(v, load(f"at{v}[{index}]", operand.dtype))
+                text = load(f"at{v}[{index}]", operand.dtype)
             elif v in self.kept and self.phase[v] < phase:
-                self._define(v, f"row{v}[i]")
+                text = f"row{v}[i]"
             else:
-                self._define(v, self._expression(step))
-                if v in self.kept:
-                    self.put(f"row{v}[i] = v{v};")
+                text = self._expression(step)
+            lines.append(f"const {value_type(self.plan.dtype_of(v))} v{v} = {text};")
+            if store and v in self.kept and self.phase[v] == phase:
+                lines.append(f"row{v}[i] = v{v};")
+        return lines
+
+    def _points(self, phase: int, folds: list[tuple[int, Step]], outputs: list[int]) -> list[str]:
+        """What is done at every point."""
+        lines = self._values(self._needed(phase), phase)
         for v, step in folds:
             arg = cast(f"v{step.args[0]}", self.plan.dtype_of(step.args[0]), step.takes[0])
             if step.fold == "add":
-                self._add_to_block(f"block_{v}", arg, step.takes[0])
+                lines += _added(f"block_{v}", arg, step.takes[0])
             else:
-                self.put(f"most_{v} = most_{v} {'>' if step.fold == 'maximum' else '<'} {arg} ? most_{v} : {arg};")
+                lines.append(f"most_{v} = most_{v} {'>' if step.fold == 'maximum' else '<'} {arg} ? most_{v} : {arg};")
                 if step.takes[0].kind == "f":
-                    self.put(f"nan_{v} |= {arg} != {arg};")
+                    lines.append(f"nan_{v} |= {arg} != {arg};")
         for o in outputs:
             output, way = self.plan.outputs[o], self.sums[o]
             have = self.plan.dtype_of(output.value)
             if way is None:
                 along = "i" if self.plan.ndim else "0"
-                self.put(f"to_out{o}[{along}] = {cast(f'v{output.value}', have, output.dtype)};")
+                lines.append(f"to_out{o}[{along}] = {cast(f'v{output.value}', have, output.dtype)};")
             elif way.pairs:
-                self._add_to_block(f"block{o}", cast(f"v{output.value}", have, wide(output.dtype)), output.dtype)
+                lines += _added(f"block{o}", cast(f"v{output.value}", have, wide(output.dtype)), output.dtype)
             else:
-                self.put(f"to_sum{o}[i] += v{output.value};")
-
-    def _add_to_block(self, name: str, value: str, dtype: DType) -> None:
-        if dtype.kind == "c":
-            self.put(f"{name}_re += real({value}), {name}_im += imag({value});")
-        else:
-            self.put(f"{name} += {value};")
+                lines.append(f"to_sum{o}[i] += v{output.value};")
+        return lines
 
     def _folded(self, value: int, step: Step) -> str:
         if step.fold == "add":
@@ -457,3 +489,19 @@ class _Writer:
             self.put("}")
         self.put("(void)split, (void)chunks;")
         self.lines.append("}")
+
+
+def _added(name: str, value: str, dtype: DType) -> list[str]:
+    """The addition of a value to the sum of a block."""
+    if dtype.kind == "c":
+        return [f"{name}_re += real({value}), {name}_im += imag({value});"]
+    return [f"{name} += {value};"]
+
+
+def _takes_angles(step: Step | None) -> bool:
+    return step is not None and bool(_ANGLES.search(step.scalar)) and step.takes[0].kind == "f"
+
+
+def _of_any(text: str) -> str:
+    """With functions that take angles of any size; of complex numbers they all do."""
+    return _ANGLES.sub(r"\1_of_any(", text)

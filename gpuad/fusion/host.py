@@ -30,13 +30,15 @@ CHUNKS = 64
 #: The last loop is cut at multiples of this.
 STRETCH = 512
 
-_MACHINE = "-march=native" if platform.machine().lower() in ("x86_64", "amd64", "i686") else "-mcpu=native"
+# With AVX-512 compilers would use half of it; the whole makes exp and its kin 1.5 times as fast.
+_X86 = platform.machine().lower() in ("x86_64", "amd64")
+_MACHINE = ("-march=native", "-mprefer-vector-width=512") if _X86 else ("-mcpu=native",)
 #: Strict IEEE arithmetic, but for what nobody can see: errno, and exceptions as flags of the processor. Products and
 #: sums stay two roundings, as NumPy has them; where one is better, the headers say so (``fma``). Whole numbers wrap.
 FLAGS = (
     "-std=gnu11",
     "-O3",
-    _MACHINE,
+    *_MACHINE,
     "-fno-math-errno",
     "-fno-trapping-math",
     "-ffp-contract=off",

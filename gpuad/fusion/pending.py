@@ -56,11 +56,13 @@ class View(NamedTuple):
 class Region:
     """A connected stretch of elementwise operations on arrays of one shape."""
 
-    __slots__ = ("joined", "reads", "steps", "sums")
+    __slots__ = ("joined", "reads", "simple", "steps", "sums")
 
     def __init__(self) -> None:
         self.joined: Region | None = None
         self.steps = 0
+        #: Whether it reads nothing but what is there.
+        self.simple = True
         self.reads: set[int] = set()
         #: Sums of what is computed here: they come for free when it is.
         self.sums: list[weakref.ref[Pending]] = []
@@ -76,7 +78,7 @@ def region_of(x: Pending) -> Region:
 class Pending:
     """An array with its shape and dtype, and either its ``value`` or the operation that makes it."""
 
-    __slots__ = ("__weakref__", "args", "depth", "dtype", "op", "region", "serial", "shape", "times", "value")
+    __slots__ = ("__weakref__", "args", "depth", "dtype", "op", "region", "serial", "shape", "small", "times", "value")
     __array_ufunc__ = None  # NumPy's arrays leave operators to us
     __hash__ = object.__hash__  # tables of them go by identity
     #: Who computes.
@@ -91,6 +93,8 @@ class Pending:
     depth: int
     region: Any
     serial: int
+    #: Whether it is there, and so short that nothing is gained if operations on it wait.
+    small: bool
     #: How often it has been computed inside a kernel that didn't store it.
     times: int
 
@@ -102,6 +106,7 @@ class Pending:
     def put(self, value: Any) -> None:
         """Let it be ``value``, which has been computed."""
         self.value, self.op, self.args, self.region = value, None, (), None
+        self.small = value.nbytes < LARGE[self.backend]
 
     @property
     def base(self) -> Any:
@@ -179,7 +184,7 @@ def lift(x: Any) -> Any:
 def leaf(kind: type[Pending], x: Any) -> Pending:
     found = kind()
     found.shape, found.dtype, found.value = x.shape, x.dtype, x
-    found.op, found.args, found.depth, found.times = None, (), 0, 0
+    found.op, found.args, found.depth, found.times, found.small = None, (), 0, 0, False
     return found
 
 
@@ -209,41 +214,50 @@ def _compute(waiting: Sequence[Pending]) -> None:
 # -- operations that wait ----------------------------------------------------------------------------------
 def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[int, ...]) -> Pending:
     """The result of an elementwise operation; ``args`` are pending arrays and Python numbers."""
-    depth = 0
+    depth, simple = 0, True
     region: Region | None = None
+    reads = []
     for a in args:
-        if isinstance(a, Pending) and a.value is None:
+        if type(a) is kind:
+            if a.value is not None:
+                reads.append(id(a.value))
+                continue
             if a.depth > depth:
                 depth = a.depth
             if type(a.op) is Apply and a.shape == shape:
-                region = _join(region, region_of(a))
+                other: Region = a.region
+                while other.joined is not None:
+                    other = other.joined
+                region = other if region is None or region is other else _join(region, other)
+            else:
+                simple = False
     if region is None:
         region = Region()
-    for a in args:
-        if isinstance(a, Pending) and a.value is not None:
-            region.reads.add(id(a.value))
     region.steps += 1
+    if reads:
+        region.reads.update(reads)
+    if not simple:
+        region.simple = False
     if region.steps > STEPS or len(region.reads) > READS or depth > SUMS:
         settle_all(args)
         region, depth = Region(), 0
         region.steps = 1
-        region.reads.update(id(a.value) for a in args if isinstance(a, Pending))
+        region.reads.update(id(a.value) for a in args if type(a) is kind)
     found = kind()
     found.shape, found.dtype, found.value = shape, op.dtype, None
     found.op, found.args, found.depth, found.times = op, args, depth, 0
-    found.region, found.serial = region, _serial()
+    found.region, found.serial, found.small = region, _serial(), False
     return found
 
 
-def _join(a: Region | None, b: Region) -> Region:
-    if a is None or a is b:
-        return b
+def _join(a: Region, b: Region) -> Region:
     if a.steps < b.steps:
         a, b = b, a
     b.joined = a
     a.steps += b.steps
     a.reads |= b.reads
     a.sums += b.sums
+    a.simple &= b.simple
     return a
 
 
@@ -252,7 +266,7 @@ def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...]) -> Pending:
     found = type(x)()
     found.shape, found.dtype, found.value = shape, x.dtype, None
     found.op, found.args, found.depth, found.times = Sum(axes), (x,), x.depth + 1, 0
-    found.region, found.serial = Region(), _serial()
+    found.region, found.serial, found.small = Region(), _serial(), False
     if x.value is None and type(x.op) is Apply:
         region_of(x).sums.append(weakref.ref(found))
     if found.depth > SUMS:
@@ -269,5 +283,5 @@ def viewed(
     found = type(x)()
     found.shape, found.dtype, found.value = shape, x.dtype, None
     found.op, found.args, found.depth, found.times = View(function, aligned), (x,), x.depth, 0
-    found.region, found.serial = Region(), _serial()
+    found.region, found.serial, found.small = Region(), _serial(), False
     return found

@@ -65,6 +65,8 @@ class _Needed:
         stack = list(self.found)
         while stack:
             x = stack[-1]
+            if type(x.op) is Apply and region_of(x).simple:
+                self.stages[x] = 0
             inside = [] if x in self.stages else [a for a in x.args if isinstance(a, Pending) and a.value is None]
             missing = [a for a in inside if a not in self.stages]
             if missing:
@@ -170,7 +172,7 @@ def _compute_together(roots: list[Pending], rows: dict[Pending, tuple[tuple[int,
 
 
 def _serial_of(x: Pending) -> int:
-    return x.serial  # type: ignore[no-any-return]
+    return x.serial
 
 
 def _gather(roots: list[Pending]) -> dict[Pending, int]:

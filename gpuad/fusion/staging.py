@@ -13,7 +13,7 @@ import numpy as np
 
 from ..backend import numpy_backend, owner_of_type, register_lazy
 from ..backend.interface import Backend
-from .pending import LARGE, Apply, DevicePending, HostPending, Pending, apply, leaf, lift, settle, total, viewed
+from .pending import Apply, DevicePending, HostPending, Pending, apply, leaf, lift, settle, total, viewed
 
 _WEAK = (float, int, bool, complex)
 
@@ -49,7 +49,10 @@ class Lazy(Backend):
 
     def implementation(self, prim: Any) -> Callable[..., Any]:
         """What a primitive does with pending arrays."""
-        return functools.partial(_staged, self, prim)
+        slowly = functools.partial(_staged, self, prim)
+        if prim.scalar is None or prim.deferred is not None:
+            return slowly
+        return _unary(self.kind, prim, slowly) if getattr(prim, "nin", 0) == 1 else _binary(self.kind, prim, slowly)
 
 
 for _kind in (HostPending, DevicePending):
@@ -59,19 +62,51 @@ for _kind in (HostPending, DevicePending):
 def _staged(lazy: Lazy, prim: Any, *args: Any, **params: Any) -> Any:
     stage = prim.deferred or (_elementwise if prim.scalar is not None else None)
     if stage is not None:
-        found = stage(lazy, prim, [_there(a) for a in args], params)
+        found = stage(lazy, prim, [settle(a) if isinstance(a, Pending) and a.small else a for a in args], params)
         if found is not NotImplemented:
             return found
     ans = prim.evaluate([settle(a) if isinstance(a, Pending) else a for a in args], params)
     return tuple(map(lift, ans)) if type(ans) is tuple or type(ans) is list else lift(ans)
 
 
-def _there(a: Any) -> Any:
-    """A small array that is computed already as what it is: nothing is gained by waiting for others."""
-    return settle(a) if isinstance(a, Pending) and a.value is not None and a.nbytes < LARGE[a.backend] else a
-
-
 # -- elementwise operations --------------------------------------------------------------------------------
+def _unary(kind: type[Pending], prim: Any, slowly: Callable[..., Any]) -> Callable[..., Any]:
+    """An elementwise primitive of one argument, in little time."""
+    operations = prim.operations
+
+    def wait(x: Any) -> Any:
+        op = operations.get((x.dtype,))
+        return slowly(x) if op is None or x.small else apply(op, kind, (x,), x.shape)
+
+    return wait
+
+
+def _binary(kind: type[Pending], prim: Any, slowly: Callable[..., Any]) -> Callable[..., Any]:
+    """The same of two arguments, where both have one shape or one is a Python number."""
+    operations = prim.operations
+
+    def wait(*args: Any) -> Any:
+        if len(args) != 2:
+            return slowly(*args)
+        x, y = args
+        if type(x) is kind and not x.small:
+            shape = x.shape
+            if type(y) is kind and y.shape == shape and not y.small:
+                op = operations.get((x.dtype, y.dtype))
+            elif type(y) is float:
+                op = operations.get((x.dtype, float))
+            else:
+                return slowly(x, y)
+        elif type(y) is kind and type(x) is float and not y.small:
+            shape = y.shape
+            op = operations.get((float, y.dtype))
+        else:
+            return slowly(x, y)
+        return slowly(x, y) if op is None else apply(op, kind, args, shape)
+
+    return wait
+
+
 def _elementwise(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
     tokens: list[Any] = []
     shapes = set()

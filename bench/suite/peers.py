@@ -26,7 +26,7 @@ class Jax(Adapter):
     def missing(self) -> str | None:
         if not installed("jax"):
             return "JAX isn't installed (pip install jax)"
-        return None if self._device() is not None else "this JAX sees no GPU"
+        return "this JAX sees no GPU" if self.device == "gpu" and self._device() is None else None
 
     def _device(self) -> Any:
         return _jax_device(self.device)

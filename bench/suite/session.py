@@ -125,7 +125,7 @@ class Session:
 
     def write(self) -> None:
         """In full under another name, then renamed: the file is never seen half-written."""
-        self.document["cases"].sort(key=lambda record: self.order[record["name"]])
+        self.document["cases"].sort(key=lambda record: self.order.get(record["name"], 0))
         if self.target is not None:
             part = self.target.with_name(f".{self.target.name}.part")
             part.write_text(json.dumps(self.document, indent=1) + "\n")

@@ -1,3 +1,11 @@
-"""``pytest bench`` measures everything; ``pytest bench -k goal`` only what goals are stated for."""
+"""``pytest bench``: the suite under pytest-benchmark, then the goals; ``--full`` for all sizes and compilers."""
 
-import bench  # noqa: F401 - one thread, before NumPy is imported
+import os
+
+from bench.suite.peers import settings
+
+os.environ.update(settings(threads=1))  # before NumPy is imported
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="all sizes, and torch.compile: this takes long")

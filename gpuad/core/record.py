@@ -137,7 +137,7 @@ _NUMBERS = frozenset({bool, int, float, complex})
 class Record(Level):
     """Computes, and writes down what was computed."""
 
-    __slots__ = ("_entry_errors", "_numbers", "closed", "events", "given", "held", "values")
+    __slots__ = ("_entry_errors", "_numbers", "chosen", "closed", "events", "given", "held", "values")
     recorded = True
 
     def __init__(self) -> None:
@@ -150,6 +150,9 @@ class Record(Level):
         #: Arrays that came from outside, or out of what isn't recorded, by identity: where they were met, and by how
         #: many containers the record refers to them.
         self.held: dict[int, tuple[Any, Line, set[int]]] = {}
+        #: Arrays of which parts were taken by a number that was computed, and these parts: views in the program,
+        #: but copies here.
+        self.chosen: set[int] = set()
         self._numbers: dict[Any, int] = {}
         self._entry_errors = np.geterr()
 
@@ -224,6 +227,8 @@ class Record(Level):
                 user_line(),
             )
         )
+        if prim.name == "gather" and boxes[0].spec.shape and not any(spec_of(i).shape for i in args[1:]):
+            self.chosen |= {places[0], boxes[0].index}
         if _shape_varies(prim, raws):
             for b in boxes:
                 self.guard(b, shape_of, b.spec.shape)
@@ -232,6 +237,8 @@ class Record(Level):
     def write(self, x: Box, v: Any, place: Any) -> None:
         if any(x is given for given in self.given):
             raise Refused("it writes into an array that it was given")
+        if x.index in self.chosen:
+            raise Refused("it writes into an array, or a part of one, that was chosen by a number that it computed")
         super().write(x, v, place)
 
     def guard(self, x: Box, question: Callable[[Any], Any], answer: Any) -> None:

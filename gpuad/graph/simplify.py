@@ -141,7 +141,7 @@ class Simplifier:
         if raw.size > _LOOKED_AT:
             return None
         first = raw.flat[0]
-        return first if (raw == first).all() and (np.signbit(raw) == np.signbit(first)).all() else None
+        return first if (raw == first).all() and len(set(map(repr, raw.flat))) == 1 else None
 
     def _alike(self, known: int, out: int) -> bool:
         """Whether the value ``known`` may stand for ``out``."""

@@ -8,6 +8,9 @@ at every call, and so are numbers, texts and whatever else there is, mostly by i
 
 from __future__ import annotations
 
+import array
+import collections
+import copy
 import dis
 import functools
 import random
@@ -28,6 +31,10 @@ _LIBRARIES = frozenset({"numpy", "scipy", "cupy", "cupyx", "builtins", *sys.stdl
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, type(Ellipsis), slice, range)
 #: A function with more around it isn't compiled.
 _MOST = 20_000
+_DOUBTFUL = frozenset(
+    "default_rng Generator RandomState SeedSequence SystemRandom urandom random time time_ns perf_counter monotonic "
+    "now today environ getenv open input load loadtxt genfromtxt fromfile read next id".split()
+)
 _DEEPEST = 24
 
 
@@ -54,6 +61,8 @@ class Surroundings:
         #: Identities of the arrays whose content is compared at every call.
         self.watched: set[int] = set()
         self.generators: list[Any] = []
+        #: Whether the code has words in it by which a program gets what is another at every call.
+        self.doubtful = False
         self._checks: list[str] = []
         self._env: dict[str, Any] = {"same": _same, "fingerprint": fingerprint}
         self._names: dict[int, str] = {}
@@ -89,7 +98,9 @@ class Surroundings:
             self._check(f"v is not {self._name(x)} and not same(v, {self._name(x)})", access, label)
         elif owner_of_type(kind) is not None:
             self._array(x, access, label, replaceable, owner)
-        elif isinstance(x, (list, tuple, dict)):
+        elif isinstance(x, (set, frozenset, bytearray, array.array)):
+            self._check(f"v != {self._name(copy.copy(x))}", access, label)
+        elif isinstance(x, (list, tuple, dict, collections.deque)) and not _is_ours(kind.__module__):
             self._container(x, access, label, replaceable, owner, depth)
         elif isinstance(x, (np.random.Generator, np.random.RandomState, random.Random)):
             self.generators.append(x)
@@ -173,21 +184,21 @@ class Surroundings:
         wrapped = getattr(x, "__wrapped__", None)
         if isinstance(wrapped, types.FunctionType):  # what functools.cache returned, for one
             self._walk(wrapped, f"{access}.__wrapped__", label, False, owner, depth + 1)
-        if _is_library(cls.__module__) or getattr(cls, "holds_recordings", False):
+        if getattr(cls, "holds_recordings", False):
             return
         ours = _is_ours(cls.__module__)
         found = dict(getattr(x, "__dict__", {}))
         if not ours and hasattr(x, "__dict__"):
             self._containers.append(x.__dict__)
             self._check(f"len(v) != {len(found)}", f"vars({access})", label)
-        for base in cls.__mro__:
+        for base in () if _is_library(cls.__module__) else cls.__mro__:
             for name in getattr(base, "__slots__", ()):
                 if isinstance(name, str) and hasattr(x, name) and not name.startswith("__"):
                     found[name] = getattr(x, name)
         for name, part in found.items():
             if not ours or isinstance(part, (types.FunctionType, types.MethodType, functools.partial)):
                 self._walk(part, f"{access}.{name}", f"{label}.{name}", False, owner, depth + 1)
-        if not ours:
+        if not ours and not _is_library(cls.__module__):
             self._walk(cls, f"type({access})", cls.__qualname__, False, owner, depth + 1)
 
     def _function(self, f: types.FunctionType, label: str, replaceable: bool, depth: int) -> None:
@@ -198,6 +209,8 @@ class Surroundings:
         name, code = self._name(f), f.__code__
         if not ours:
             _refuse_assignments(code)
+            read, attributes, *_ = _instructions(code)
+            self.doubtful = self.doubtful or not _DOUBTFUL.isdisjoint(read | attributes)
         for variable, cell in zip(code.co_freevars, f.__closure__ or (), strict=True):
             try:
                 content = cell.cell_contents
@@ -273,9 +286,9 @@ class Surroundings:
             new = [self._replaced(p, boxes, functions, names) for p in parts]
             if all(a is b for a, b in zip(parts, new, strict=True)):
                 return x
-            copy = rebuild(x, new)
-            self._copies.append((copy, new))
-            return copy
+            copied = rebuild(x, new)
+            self._copies.append((copied, new))
+            return copied
         if kind is functools.partial:
             new = [self._replaced(p, boxes, functions, names) for p in (x.func, x.args, x.keywords)]
             return (
@@ -330,8 +343,8 @@ class Surroundings:
 
     def wrote_into_copies(self) -> bool:
         """Whether the rebuilt function changed a container that it was given in place of another."""
-        for copy, parts in self._copies:
-            now = list(copy.values()) if isinstance(copy, dict) else list(copy)
+        for container, parts in self._copies:
+            now = list(container.values()) if isinstance(container, dict) else list(container)
             if len(now) != len(parts) or any(a is not b for a, b in zip(now, parts, strict=True)):
                 return True
         return False

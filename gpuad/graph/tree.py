@@ -87,6 +87,7 @@ class Tree:
         self.inputs, self.name = inputs, name
         self.root: Node | None = None
         self.clock = 0
+        self.version = 0
 
     # -- growing --
     def add(self, events: list[Step | Guard], values: list[Value], result: Result) -> None:
@@ -108,6 +109,7 @@ class Tree:
         while len(leaves := [n for n in self.nodes() if not n.children]) > WAYS:
             self._forget(min(leaves, key=lambda n: n.used))
         self._link()
+        self.version += 1
 
     def nodes(self) -> list[Node]:
         """All stretches, each before those that follow it."""
@@ -136,7 +138,7 @@ class Tree:
     # -- going --
     def run(self, inputs: Any) -> tuple[bool, Any]:
         """Whether this way is known, and the result then."""
-        node = self.root
+        version, node = self.version, self.root
         state: dict[int, Any] = {}
         while node is not None:
             segment = node.segment or self.compiled(node)
@@ -152,6 +154,8 @@ class Tree:
                 node.used = self.clock
                 return True, found
             node = node.children.get(found)
+            if self.version != version:  # another thread has added a way: what is handed on may have changed
+                return self.run(inputs)
         return False, None
 
     def compiled(self, node: Node) -> Segment:

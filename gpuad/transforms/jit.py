@@ -6,6 +6,7 @@ import functools
 import os
 import random
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ _KINDS, _AROUND = 128, 8
 #: When so many recordings have been made, and more than were replayed, the function is called as it is.
 _PATIENCE = 64
 
+_RETURNED = (bool, int, float, complex, str, bytes, np.generic, np.dtype, range, type(Ellipsis))
 _STATIC = frozenset({int, bool, str, bytes, type(None)})
 
 
@@ -53,6 +55,8 @@ def _sign(x: Any, key: list[Any], flat: list[Any]) -> None:
     if kind is np.ndarray:
         key += (x.shape, x.dtype, x.strides)
         flat.append(x)
+        if x.dtype.hasobject:
+            raise Traced
     elif kind is Box:
         raise Traced
     elif kind is float or kind is complex:
@@ -74,6 +78,8 @@ def _sign(x: Any, key: list[Any], flat: list[Any]) -> None:
     else:
         parts = children(x)
         if parts is None:
+            if isinstance(x, np.ndarray):  # a matrix, or a masked array: what an operation means is theirs to say
+                raise Traced
             key.append(_Same(x))
             return
         key += (kind, *[step for step, _ in parts], len(parts))
@@ -91,6 +97,16 @@ def _replaced(x: Any, boxes: Iterator[Any]) -> Any:
     return rebuild(x, [_replaced(part, boxes) for _, part in children(x) or ()])
 
 
+class _Recording:
+    """What was recorded in surroundings of one kind, which ``read`` looks at. ``doubtful``: whether the next call has
+    to show that the same comes of the same arguments."""
+
+    __slots__ = ("doubtful", "read", "tree")
+
+    def __init__(self, read: Callable[[], Any], tree: Tree, doubtful: bool) -> None:
+        self.read, self.tree, self.doubtful = read, tree, doubtful
+
+
 class Jitted:
     """The recordings of a function, and what calls it."""
 
@@ -100,7 +116,8 @@ class Jitted:
         self.f, self.argnums, self.argnames = f, argnums, argnames
         self.name = getattr(f, "__name__", type(f).__name__)
         #: By what the arguments are like: recordings, each for other surroundings. ``None``: it is called as it is.
-        self.known: dict[Any, list[tuple[Callable[[], Any], Tree]] | None] = {}
+        self.known: dict[Any, list[_Recording] | None] = {}
+        self.lock = threading.Lock()
         self.recorded = self.replayed = 0
         self.given_up = False
         self.warned: set[str] = set()
@@ -133,14 +150,17 @@ class Jitted:
             return self.f(*args, **kwargs)
         if known is None:
             return self.f(*args, **kwargs)
-        for read, tree in known:
-            around = read()
+        for recording_of in known:
+            around = recording_of.read()
             if type(around) is tuple:
-                done, result = tree.run((*flat, *around))
-                if done:
-                    self.replayed += 1
-                    return result
-                return self._record(args, kwargs, key, flat, tree)
+                if recording_of.doubtful:
+                    recording_of.doubtful = False
+                else:
+                    done, result = recording_of.tree.run((*flat, *around))
+                    if done:
+                        self.replayed += 1
+                        return result
+                return self._record(args, kwargs, key, flat, recording_of.tree)
         return self._record(args, kwargs, key, flat, None)
 
     # -- recording --
@@ -182,16 +202,16 @@ class Jitted:
         return result
 
     def _enter(self, key: Any, tree: Tree | None, run: _Run) -> None:
-        known = self.known.get(key) or []
-        if tree is None:
-            tree = Tree(len(run.record.given), self.name)
+        with self.lock:
+            known = self.known.get(key) or []
+            fresh = tree is None
+            tree = tree or Tree(len(run.record.given), self.name)
             tree.add(run.record.events, run.record.values, run.template)
-            known = [*known[-_AROUND + 1 :], (run.around.read, tree)]
-        else:
-            tree.add(run.record.events, run.record.values, run.template)
-        if len(self.known) >= _KINDS and key not in self.known:
-            self.known.pop(next(iter(self.known)), None)
-        self.known[key] = known
+            if fresh:
+                known = [*known[-_AROUND + 1 :], _Recording(run.around.read, tree, run.around.doubtful)]
+            if len(self.known) >= _KINDS and key not in self.known:
+                self.known.pop(next(iter(self.known)), None)
+            self.known[key] = known
 
     def _with_boxes(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Iterator[Any]], Any]:
         static = {i % len(args) for i in self.argnums if -len(args) <= i < len(args)} if args else ()
@@ -259,6 +279,8 @@ class _Run:
             place = record.outside(leaf)
             if place is None and type(leaf) is Box:
                 raise Refused("it returns a traced array of another transformation")
+            if place is None and not is_array(leaf) and not isinstance(leaf, _RETURNED):
+                raise Refused(f"it returns an object of type {type(leaf).__name__}")
             if place is None and is_array(leaf):
                 record.hold(leaf, raws)
             raw = leaf.value if place is not None else leaf
@@ -296,29 +318,38 @@ class _Run:
 
     def _held_elsewhere(self) -> Line | None:
         """Where an array came in that something else than the record refers to."""
-        held, watched = list(self.record.held.values()), self.around.watched
-        views = [id(owner(x)) for x, _, _ in held if owner(x) is not x]
-        for entry in held:
-            containers = len(entry[2])
-            if not isinstance(entry[0], np.ndarray):
-                return entry[1]
-            if not watched.isdisjoint((id(entry[0]), id(owner(entry[0])))) or not _counts_are_exact:
-                continue
-            if entry[0].flags.owndata:
-                own_views = views.count(id(entry[0]))
-                if entry[0].flags.writeable and _count(entry) > _ALONE + containers + own_views:
-                    return entry[1]
-            else:
-                base = owner(entry[0])
-                known = self.record.held.get(id(base))
-                ours = views.count(id(base)) + (1 + len(known[2]) if known else 0)
-                if (
-                    isinstance(base, np.ndarray)
-                    and base.flags.writeable
-                    and _count_base(entry) - 1 > _BASE_ALONE + ours
-                ):
-                    return entry[1]
+        held = self.record.held
+        views = [id(owner(x)) for x, _, _ in held.values() if owner(x) is not x]
+        for entry in held.values():
+            raw, line, containers = entry
+            known = not self.around.watched.isdisjoint((id(raw), id(owner(raw))))
+            own = owner(raw) is raw
+            del raw
+            if not known and _counts_are_exact:
+                others = _others(entry, len(containers), views) if own else _others_of_base(entry, held, views)
+                if others:
+                    return line
         return None
+
+
+def _others(entry: tuple[Any, ...], containers: int, views: list[int]) -> bool:
+    """Whether an array can be changed, by somebody else who refers to it."""
+    ours = containers + views.count(id(entry[0]))
+    return _is_writable(entry[0]) and _count(entry) > _ALONE + ours
+
+
+def _others_of_base(entry: tuple[Any, ...], held: dict[int, tuple[Any, Line, set[int]]], views: list[int]) -> bool:
+    """The same of the memory that a view shows."""
+    base = owner(entry[0])
+    if not is_array(base) or not _is_writable(base):
+        return False
+    itself = held.get(id(base))
+    ours = views.count(id(base)) + (1 + len(itself[2]) if itself else 0)
+    return _count_base(entry) - 1 > _BASE_ALONE + ours
+
+
+def _is_writable(raw: Any) -> bool:
+    return bool(getattr(getattr(raw, "flags", None), "writeable", True))
 
 
 # Without the global lock a reference count may lag behind.

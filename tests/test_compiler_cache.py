@@ -203,15 +203,15 @@ def wait_until(happened, patience=30):
 @needs_compiler
 def test_a_process_killed_while_compiling(monkeypatch, fake, cache, tmp_path):
     # The first time, half a library is written, and no more comes.
-    once = f"[ -e {tmp_path}/pid ] || {{ echo half > kernel.so; echo $$ > {tmp_path}/pid; exec sleep 60; }}"
-    fake_compiler = fake(once)
+    half = "echo half | tee $TMPDIR/own > kernel.so"
+    fake_compiler = fake(f"[ -e {tmp_path}/pid ] || {{ {half}; echo $$ > {tmp_path}/pid; exec sleep 60; }}")
     process = start(SOURCE % 7)
     wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
     process.kill()
     process.communicate()
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     (left,) = cache.iterdir()
-    assert (left / "kernel.so").read_text() == "half\n"
+    assert (left / "kernel.so").read_text() == (left / "own").read_text() == "half\n"
     assert finish(start(SOURCE % 7)) == ("7", "None")
     assert fake_compiler.compilations() == 2
     assert left.exists()  # it may still be at work, as far as anybody knows

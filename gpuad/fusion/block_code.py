@@ -1,8 +1,8 @@
 """A plan as a Python function of NumPy calls on one block after another, each into memory that is there already.
 
 Every value has an *extent*: the loops along which it varies. In an array of a block the other loops have length 1:
-what is the same along a loop is computed once, and NumPy broadcasts it. Values that vary along no loop are computed
-before the first block.
+what is the same along a loop is computed once, and written out where it meets what varies along all of them. Values
+that vary along no loop are computed before the first block.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class Code(NamedTuple):
     sums: list[DType | None]
 
 
-def generate(plan: Plan, namespace: Namespace, short: bool) -> Code:
-    """``short``: rows are so short that it takes longer to broadcast along them than to copy what is broadcast."""
-    return _Writer(plan, namespace, short).code()
+def generate(plan: Plan, namespace: Namespace) -> Code:
+    """The code of a plan, with the functions that ``namespace`` gives for the names of its steps."""
+    return _Writer(plan, namespace).code()
 
 
 def sum_dtype(dtype: DType) -> DType:
@@ -76,8 +76,8 @@ _BITS = {n: np.dtype(f"i{n}") for n in (1, 2, 4, 8)}
 
 
 class _Writer:
-    def __init__(self, plan: Plan, namespace: Namespace, short: bool) -> None:
-        self.plan, self.namespace, self.short = plan, namespace, short
+    def __init__(self, plan: Plan, namespace: Namespace) -> None:
+        self.plan, self.namespace = plan, namespace
         self.bound: dict[str, Any] = {"copyto": np.copyto, "add": np.add, "empty": np.empty, "run": None}
         self.lines: list[_Line] = []
         self.made: dict[Any, _Value] = {}  # casts, masks and copies, each made once
@@ -169,7 +169,7 @@ class _Writer:
             return self._fold(step, args[0])
         if step.scalar == "{0}":
             return self._cast(args[0], step.dtype)
-        if self.short and any(all(a.extent) for a in args):
+        if any(all(a.extent) for a in args):
             args = [self._whole(a) if any(a.extent) else a for a in args]
         expansion = EXPANSIONS.get((step.name, step.dtype))
         if expansion is not None and args[0].dtype == step.dtype:
@@ -190,7 +190,7 @@ class _Writer:
         return self._once(("cast", value, dtype), lambda: self.call(text, dtype, value))
 
     def _whole(self, value: _Value) -> _Value:
-        """The value written out along all loops."""
+        """The value written out along all loops, which takes less time than to broadcast it even once."""
         if all(value.extent):
             return value
         extent = (True,) * self.plan.ndim

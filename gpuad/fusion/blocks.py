@@ -8,23 +8,20 @@ grid is cut follows from the plan and the lengths of the loops alone: the same c
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from .block_code import Code, Namespace, Register, generate
+from .block_code import Namespace, Register, generate
 from .plan import Call, Operand, Plan
 
 #: Bytes of an array's part in a block: few enough that what is read, written and in between stays in a cache, and so
 #: many that NumPy's 0.3 µs for a call are little beside the work. A quarter of it costs 1.3 to 2 times as much.
 BLOCK = 1 << 17
-#: Rows of fewer entries than this are short: see ``block_code.generate``.
-SHORT = 32
 #: A thread keeps no more scratch memory than this for the next call; what rows longer than a block need beyond it is
 #: given back.
 KEPT = 1 << 23
@@ -43,23 +40,16 @@ def compile(plan: Plan, namespace: Namespace) -> Blocks:
 
 
 class Blocks:
-    """A plan for NumPy. ``text`` is the Python that runs."""
+    """A plan for NumPy. ``code.text`` is the Python that runs."""
 
     def __init__(self, plan: Plan, namespace: Namespace) -> None:
         self.plan = plan
-        self._generate: Callable[[bool], Code] = functools.cache(lambda short: generate(plan, namespace, short))
+        self.code = generate(plan, namespace)
         folds = any(step.fold is not None for step in plan.steps)
         self._rows = folds or any(output.per_row for output in plan.outputs)
-        extents = {tuple([stride != 0 for stride in operand.strides]) for operand in plan.operands}
-        self._broadcasts = folds or len(extents - {(False,) * plan.ndim}) > 1
-
-    @property
-    def text(self) -> str:
-        return self._generate(False).text
 
     def __call__(self, call: Call) -> None:
-        lengths = call.lengths
-        code = self._generate(self._broadcasts and len(lengths) > 1 and lengths[-1] < SHORT)
+        lengths, code = call.lengths, self.code
         operands = [_view(*given, lengths) for given in zip(self.plan.operands, call.arrays, call.strides, strict=True)]
         numbers = [np.asarray(n).astype(dtype) for n, dtype in zip(call.numbers, self.plan.numbers, strict=True)]
         # What is written into an operand's own memory mustn't be read as the operand by a later step.
@@ -71,24 +61,24 @@ class Blocks:
             else:
                 outputs.append(np.zeros(target.shape, how) if target.ndim else [])
         with np.errstate(all="ignore"):
-            code.function(self._blocks(code, lengths), operands, numbers, outputs)
+            code.function(self._blocks(lengths), operands, numbers, outputs)
             for target, output, how in zip(call.outputs, outputs, code.sums, strict=True):
                 if output is not target:
                     total = np.add.reduce(np.array(output, how)) if type(output) is list else output
                     real = target.dtype.kind != "c" and total.dtype.kind == "c"
                     np.copyto(target, total.real if real else total, casting="unsafe")
 
-    def _blocks(self, code: Code, lengths: tuple[int, ...]) -> Iterator[Any]:
+    def _blocks(self, lengths: tuple[int, ...]) -> Iterator[Any]:
         """One entry at a time of the loops before ``split``, ``step`` of that, all of the others."""
-        split, step = self._cut(code, lengths)
+        split, step = self._cut(lengths)
         rest = (slice(None),) * (len(lengths) - split - 1)
         if split < 0:
-            with _scratch(code.registers, lengths) as registers:
+            with _scratch(self.code.registers, lengths) as registers:
                 yield rest, lengths, registers
             return
         n, before, after = lengths[split], (1,) * split, lengths[split + 1 :]
-        with _scratch(code.registers, (*before, step, *after)) as registers:
-            fewer = [r[(slice(None),) * split + (slice(n % step),)] if r.shape[split] > 1 else r for r in registers]
+        with _scratch(self.code.registers, (*before, step, *after)) as registers:
+            fewer = [r[(slice(None),) * split + (slice(n % step),)] for r in registers]
             for outer in itertools.product(*map(range, lengths[:split])):
                 head = tuple([slice(i, i + 1) for i in outer])
                 for i in range(0, n, step):
@@ -96,13 +86,12 @@ class Blocks:
                     here = registers if size == step else fewer
                     yield (*head, slice(i, i + size), *rest), (*before, size, *after), here
 
-    def _cut(self, code: Code, lengths: tuple[int, ...]) -> tuple[int, int]:
-        """Where to cut: a block takes whole as many loops as it has room for; where there are values of rows, a row at least."""
-        dtypes = [*(o.dtype for o in self.plan.operands), *(r.dtypes[0] for r in code.registers)]
+    def _cut(self, lengths: tuple[int, ...]) -> tuple[int, int]:
+        """Where to cut: a block takes as many loops whole as it has room for, and a row where rows have values."""
+        dtypes = [*(o.dtype for o in self.plan.operands), *(r.dtypes[0] for r in self.code.registers)]
         room = BLOCK // max([dtype.itemsize for dtype in dtypes], default=1)
-        rows = self._rows or 0 in lengths  # there are values of a row without entries, too
         inner, split = 1, len(lengths) - 1
-        while split >= 0 and (inner * lengths[split] <= room or (rows and split == len(lengths) - 1)):
+        while split >= 0 and (inner * lengths[split] <= room or (self._rows and split == len(lengths) - 1)):
             inner *= lengths[split]
             split -= 1
         if split < 0:
@@ -147,10 +136,7 @@ def _scratch(registers: list[Register], shape: tuple[int, ...]) -> Iterator[list
     for r, its_shape in zip(registers, shapes, strict=True):
         size = math.prod(its_shape) * r.dtypes[0].itemsize
         places.append(places[-1] + -(-size // _APART) * _APART + _APART)
-    memory, _kept.memory = (
-        _kept.memory,
-        None,
-    )  # a call in the midst of this one, from a signal handler say, gets its own
+    memory, _kept.memory = _kept.memory, None  # so that a call from a signal handler gets its own
     if memory is None or memory.nbytes < places[-1]:
         memory = np.empty(places[-1], np.uint8)
     try:

@@ -44,6 +44,25 @@ def test_backpropagation_costs_one_more_forward_pass_for_each_of_weights_and_inp
     assert training - forward.multiply_adds == examples * (2 * weights - first)
 
 
+def test_linear_in_the_layers_and_quadratic_in_the_width():
+    examples, inputs, outputs = 3, 5, 2
+
+    def both(depth, width):
+        args = network((inputs, *[width] * depth, outputs), examples)
+        counted = cost(value_and_grad(mlp))(*args)
+        return counted.forward.multiply_adds, counted.backward.multiply_adds
+
+    for width in (4, 8, 16):
+        for depth in (1, 2, 3, 7):
+            hidden = (depth - 1) * width * width
+            first, last = inputs * width, width * outputs
+            # One for each weight, then two; but nobody needs the error signal of the examples.
+            assert both(depth, width) == (
+                examples * (first + hidden + last),
+                examples * (first + 2 * hidden + 2 * last),
+            )
+
+
 CASES = [
     ("ij,jk->ik", (2, 3), (3, 4), 24),
     ("i,i->", (5,), (5,), 5),
@@ -137,3 +156,91 @@ def test_the_values_are_the_same():
     seen = []
     cost(lambda *a: seen.append(gpuad.stop_gradient(mlp(*a))))(*args)
     np.testing.assert_allclose(seen[0], mlp(*args))
+
+
+# --- bytes ----------------------------------------------------------------------------------------
+
+WHERE = np.array([[0, 1], [2, 2]])
+N = 8 * 12  # bytes of the argument, 3 x 4 numbers
+
+
+@pytest.mark.parametrize(
+    ("f", "moved"),
+    [
+        (lambda x: np.tanh(x), {"tanh": 2 * N}),
+        (lambda x: x * x, {"multiply": 2 * N}),  # read once
+        (lambda x: x * 2.0, {"multiply": 2 * N}),  # numbers of Python's aren't in memory
+        (lambda x: x * np.float64(2.0), {"multiply": 2 * N + 8}),
+        (lambda x: x * np.ones(4), {"multiply": 2 * N + 32}),
+        (lambda x: x * np.broadcast_to(np.ones(4), (3, 4)), {"multiply": 2 * N + 32}),  # as much as there is
+        (lambda x: x + np.ones((3, 4)), {"add": 3 * N}),
+        (lambda x: x > 0, {"greater": N + 12}),
+        (lambda x: np.where(WHERE[0, 0] == 0, x, 0.0), {"where": 2 * N + 1}),
+        (lambda x: np.sum(x), {"sum": N + 8}),
+        (lambda x: np.sum(x, axis=0), {"sum": N + 32}),
+        (lambda x: x @ np.ones((4, 5)), {"matmul": N + 160 + 120}),
+        (lambda x: x.T, {"transpose": 0}),
+        (lambda x: np.sum(x.reshape(6, 2)[1:], axis=1), {"reshape": 0, "part": 0, "sum": 80 + 40}),
+        (lambda x: x.T.reshape(-1), {"transpose": 0, "reshape": 2 * N}),  # a copy
+        (lambda x: x[1, 2], {"part": 16}),
+        (lambda x: x[WHERE], {"gather": WHERE.nbytes + 2 * 128}),
+        (lambda x: x[x > 0], {"greater": N + 12, "gather": 12 + 2 * N}),
+        (lambda x: np.concatenate([x, x, np.ones((1, 4))]), {"concatenate": N + 32 + 2 * N + 32}),
+        (lambda x: x.astype("float32"), {"astype": N + N // 2}),
+        (lambda x: x[:0] + 1.0, {"part": 0, "add": 0}),
+    ],
+)
+def test_bytes(f, moved):
+    counted = cost(f)(np.arange(1.0, 13.0).reshape(3, 4))
+    assert counted.bytes_by_primitive == moved
+    assert counted.bytes == sum(moved.values())
+    assert counted.calls == len(moved)
+
+
+def test_bytes_of_writes_are_those_of_their_places():
+    def f(x):
+        x[1] = 0.0
+        x[:, :2] *= 2.0
+        x[WHERE[0]] = np.ones(4)
+        x.T[3] = x[0, 0]
+        return x
+
+    x = np.ones((3, 4))
+    counted = cost(f)(x)
+    assert np.all(x == 1)
+    assert counted.bytes_by_primitive == {
+        "write": 32 + 2 * 48 + (32 + 16 + 64) + (24 + 8),
+        "read": 2 * 48 + 16,
+        "multiply": 2 * 48,
+    }
+
+
+def test_bytes_of_a_gradient():
+    x = np.ones((3, 4))
+    f = lambda x: np.sum(np.tanh(x) * x)  # noqa: E731
+    counted = cost(grad(f))(x)
+    assert counted.forward.bytes_by_primitive == {"tanh": 2 * N, "multiply": 3 * N, "sum": N + 8}
+    # g x, g tanh(x), where g is the seed for each entry, one number in memory; g - g tanh(x)^2; their sum
+    assert counted.backward.bytes_by_primitive == {"spread": 0, "multiply": 2 * (2 * N + 8) + 6 * N, "subtract": 3 * N,
+                                                   "add": 3 * N}  # fmt: skip
+
+
+def test_the_backward_pass_of_a_linear_program_counts():
+    x, w = np.ones((32, 100)), np.ones((100, 10))
+    counted = cost(grad(lambda w: np.sum(x @ w)))(w)
+    assert counted.forward.multiply_adds == counted.backward.multiply_adds == 32000
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_arrays_count_as_small_ones_do(dtype):
+    """Operations may wait, and be computed together: they are counted one by one."""
+
+    def f(x):
+        y = np.exp(-x) * np.sin(x) + x / 3
+        return np.sum(np.where(y > 0, y, 0.5 * y) ** 2)
+
+    small, large = (cost(value_and_grad(f))(np.linspace(-1, 1, n, dtype=dtype)) for n in (1_000, 2_000_000))
+    numbers = 3 * np.dtype(dtype).itemsize  # those that aren't as many as the entries
+    assert small.calls == large.calls
+    for name, n in small.bytes_by_primitive.items():
+        assert 0 <= 2000 * n - large.bytes_by_primitive[name] <= 2000 * numbers

@@ -11,7 +11,19 @@ from ..core.forward import Forward, tangent_of
 from ..core.pytree import leaves, tree_map
 from ..core.untraced import settled
 from ..fusion.pending import settle
-from .gradients import Run, Trace, check_function, describe, input_spec, matching, own, owner, refuse_input, vjp
+from .gradients import (
+    Run,
+    Trace,
+    check_function,
+    describe,
+    followed,
+    input_spec,
+    matching,
+    own,
+    owner,
+    refuse_input,
+    vjp,
+)
 
 
 def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], has_aux: bool = False) -> Any:
@@ -63,7 +75,7 @@ def _watched(level: Forward, primal: Any, tangent: Any, i: int) -> Any:
         if input_spec(leaf) is None:
             refuse_input(leaf, f"argument {i}{path}", "jvp")
     directions = iter(matching("jvp", tangent, f"the tangent of argument {i}", primal, f"argument {i}"))
-    return tree_map(lambda leaf: level.watch(as_it_is(leaf), as_it_is(next(directions))), primal)
+    return tree_map(lambda leaf: level.watch(as_it_is(leaf), followed(as_it_is(next(directions)), leaf)), primal)
 
 
 def as_it_is(x: Any) -> Any:

@@ -130,7 +130,7 @@ class Trace:
         outputs = [self.result] if type(self.result) is Box else [leaf for _, leaf in leaves(self.result)]
         for leaf, seed in zip(outputs, seeds, strict=True):
             if self.is_ours(leaf):
-                i = leaf.index
+                i, seed = leaf.index, followed(seed, leaf.value)
                 table[i] = add(table[i], seed, False)[0] if i in table else seed
         inputs = self.inputs
         self.tape.constants.check()
@@ -149,6 +149,16 @@ class Trace:
             return tuple(gradients)
         results = iter(gradients)
         return tuple([tree_map(lambda _: next(results), arg) for arg in self.args])
+
+
+def followed(seed: Any, value: Any) -> Any:
+    """The cotangent or tangent that a derivative starts with, as ``cost`` sees it where that follows the value."""
+    while type(value) is Box:
+        follow = getattr(value.level, "follow", None)
+        if follow is not None:
+            seed = follow(seed)
+        value = value.value
+    return seed
 
 
 def owner(x: Any) -> Any:

@@ -316,7 +316,7 @@ GPUAD_LOGARITHMS(double, f64, , uint64_t, 0x1.62e42feep-1, 0x1.a39ef35793c76p-33
     } \
     static inline T gpuad_log_expit_##N(T x) { \
         const T y = gpuad_log1p_inside_##N(gpuad_exp_##N(-fabs##S(x))); \
-        return (x < 0 ? x : (T)0) - y; \
+        return -(y - (x < 0 ? x : (T)0)); \
     } \
     /* Near 1/2 of the difference of numerator and denominator, which is exact there. */ \
     static inline T gpuad_logit_##N(T x) { \

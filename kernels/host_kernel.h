@@ -2,7 +2,6 @@
 #ifndef GPUAD_HOST_KERNEL
 #define GPUAD_HOST_KERNEL
 
-#include <complex.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -51,14 +50,5 @@ GPUAD_STORED(uint64_t, u64);
 GPUAD_STORED(_Float16, f16);
 #define GPUAD_HALF(x) ((float)(_Float16)(x))
 #endif
-
-// Compilers have CMPLX only where the library does.
-static inline double _Complex gpuad_complex(double re, double im) {
-    union {
-        double part[2];
-        double _Complex whole;
-    } z = {{re, im}};
-    return z.whole;
-}
 
 #endif

@@ -101,19 +101,39 @@ GPUAD_WHOLE(int64_t, i64)
 GPUAD_WHOLE(uint64_t, u64)
 
 #define GPUAD_OF_COMPLEX(T, N, S, R, M) \
+    /* Compilers have CMPLX only where the library does. */ \
+    static inline T gpuad_pair_##N(R re, R im) { \
+        union { \
+            R parts[2]; \
+            T whole; \
+        } z = {{re, im}}; \
+        return z.whole; \
+    } \
     static inline R gpuad_absolute_##N(T z) { return gpuad_hypot_##M(creal##S(z), cimag##S(z)); } \
     static inline T gpuad_conjugate_##N(T z) { return conj##S(z); } \
     static inline R gpuad_real_##N(T z) { return creal##S(z); } \
     static inline R gpuad_imag_##N(T z) { return cimag##S(z); } \
+    /* As NumPy's: a product doesn't ask whether NaN should have been infinite, a quotient is R. L. Smith's. */ \
+    static inline T gpuad_times_##N(T x, T y) { \
+        const R a = creal##S(x), b = cimag##S(x), c = creal##S(y), d = cimag##S(y); \
+        return gpuad_pair_##N(a * c - b * d, a * d + b * c); \
+    } \
+    static inline T gpuad_quotient_##N(T x, T y) { \
+        const R a = creal##S(x), b = cimag##S(x), c = creal##S(y), d = cimag##S(y); \
+        const int flat = fabs##S(c) >= fabs##S(d); \
+        const R ratio = flat ? d / c : c / d, scale = 1 / (flat ? c + d * ratio : c * ratio + d); \
+        if (c == 0 && d == 0) return gpuad_pair_##N(a / fabs##S(c), b / fabs##S(c)); \
+        return gpuad_pair_##N((flat ? a + b * ratio : a * ratio + b) * scale, (flat ? b - a * ratio : b * ratio - a) * scale); \
+    } \
     /* Small whole exponents by products, as NumPy takes them: the logarithm loses digits. */ \
     static inline T gpuad_power_##N(T x, T y) { \
         const R n = creal##S(y); \
         if (cimag##S(y) != 0 || n != rint##S(n) || fabs##S(n) >= 100) \
-            return x == 0 ? (n > 0 && cimag##S(y) == 0 ? 0 : (R)NAN + (R)NAN * _Complex_I) : cpow##S(x, y); \
+            return x == 0 ? gpuad_pair_##N(n > 0 ? 0 : (R)NAN, n > 0 ? 0 : (R)NAN) : cpow##S(x, y); \
         T result = 1, square = x; \
-        for (int left = (int)fabs##S(n); left; left >>= 1, square *= square) \
-            if (left & 1) result *= square; \
-        return n < 0 ? 1 / result : result; \
+        for (int left = (int)fabs##S(n); left; left >>= 1, square = gpuad_times_##N(square, square)) \
+            if (left & 1) result = gpuad_times_##N(result, square); \
+        return n < 0 ? gpuad_quotient_##N(1, result) : result; \
     } \
     static inline int gpuad_isnan_##N(T z) { return z != z; } \
     static inline int gpuad_isinf_##N(T z) { \
@@ -204,6 +224,7 @@ GPUAD_OF_COMPLEX(double _Complex, c128, , double, f64)
 #define power(x, y) \
     _Generic((x) + (y), float: gpuad_power_f32, float _Complex: gpuad_power_c64, double _Complex: gpuad_power_c128, \
         default: gpuad_power_f64)(x, y)
+#define quotient(x, y) _Generic((x) + (y), float _Complex: gpuad_quotient_c64, default: gpuad_quotient_c128)(x, y)
 #define rad2deg(x) GPUAD_REAL(rad2deg, x)(x)
 #define real(x) GPUAD_ANY(real, x)(x)
 #define rint(x) GPUAD_NUMBER(rint, x)(x)
@@ -220,6 +241,7 @@ GPUAD_OF_COMPLEX(double _Complex, c128, , double, f64)
 #define tan_of_any(x) \
     _Generic((x), float: gpuad_tan_of_any_f32, float _Complex: ctanf, double _Complex: ctan, default: gpuad_tan_of_any_f64)(x)
 #define tanh(x) GPUAD_COMPLEX(tanh, x)(x)
+#define times(x, y) _Generic((x) + (y), float _Complex: gpuad_times_c64, default: gpuad_times_c128)(x, y)
 #define trunc(x) GPUAD_NUMBER(trunc, x)(x)
 #define xlog1py(x, y) GPUAD_REAL_2(xlog1py, x, y)(x, y)
 #define xlogy(x, y) GPUAD_REAL_2(xlogy, x, y)(x, y)

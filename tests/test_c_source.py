@@ -21,9 +21,8 @@ B, I32, I64, F16, F32, F64, C64, C128 = map(np.dtype, "? i4 i8 f2 f4 f8 c8 c16".
 def kernels(plans, flags=()):
     """The plans as kernels, all of one library."""
     source = c_source.prelude() + "".join(c_source.function(plan, f"f{k}") for k, plan in enumerate(plans))
-    complexes = [plan for plan in plans if host.flags(plan) != host.FLAGS]
     try:
-        library = compiler.shared_library(source, (*(host.flags((complexes or plans)[0])), *flags))
+        library = compiler.shared_library(source, (*host.FLAGS, *flags))
     except compiler.CompilerUnavailable as unavailable:
         pytest.skip(f"no C: {unavailable.reason}")
     return [host.Kernel(plan, library, f"f{k}") for k, plan in enumerate(plans)]

@@ -13,11 +13,13 @@ import re
 import numpy as np
 import pytest
 import scipy.special as sp
-from plan_reference import meaning
 
 import gpuad.ops
 from gpuad.fusion import c_source, c_types, compiler, host
+from gpuad.fusion.plan import Call, Operand, Output, Plan, Step
 from gpuad.ops.declare import registry
+from plan_reference import meaning
+from test_c_source import kernels
 
 #: Functions, and the largest error of the float64 and the float32 one in ulp, over the arguments of a sort below.
 BOUNDS = {
@@ -47,7 +49,9 @@ BOUNDS = {
     "erf": (1.5, 1.5, "all"),
     "erfc": (4, 0.6, "exponents"),
     "ndtr": (4.5, 0.6, "exponents"),
+    "log_ndtr": (5, 0.6, "normal"),
 }
+INVERSES = ("erfinv", "erfcinv", "ndtri")
 TWO = {"power": (1.25, 0.6), "hypot": (1.5, 1.5), "atan2": (2.5, 2.5)}
 #: What C's library has in long double under another name, or not at all.
 EXACT = {
@@ -56,7 +60,19 @@ EXACT = {
     "entr": "-x * logl(x)",
     "logit": "x > 0.25L && x < 0.75L ? log1pl((2 * x - 1) / (1 - x)) : logl(x) - log1pl(-x)",
     "ndtr": "erfcl(-x * 0.707106781186547524400844362104849039L) / 2",
+    "log_ndtr": "x < -1 ? logl(erfcl(-x * 0.707106781186547524400844362104849039L) / 2)"
+    " : log1pl(-erfcl(x * 0.707106781186547524400844362104849039L) / 2)",
     "power": "powl(x, y)",
+    "logaddexp": "(x > y ? x : y) + log1pl(expl(-fabsl(x - y)))",
+    # One of Newton's steps from the value y that is to be examined.
+    "erfinv": "y - (fabsl(x) < 0.5L ? erfl(y) - x : copysignl((1 - fabsl(x)) - erfcl(fabsl(y)), x))"
+    " * expl(y * y) * 0.886226925452758013649083741670572592L",
+    "erfcinv": "y + (x < 0.5L ? erfcl(y) - x : x > 1.5L ? (2 - x) - erfcl(-y) : (1 - x) - erfl(y))"
+    " * expl(y * y) * 0.886226925452758013649083741670572592L",
+    "ndtri": "y - ((x < 0.25L ? erfcl(-y * 0.707106781186547524400844362104849039L) / 2 - x : x > 0.75L ?"
+    " (1 - x) - erfcl(y * 0.707106781186547524400844362104849039L) / 2 :"
+    " (x - 0.5L) * -1 + erfl(y * 0.707106781186547524400844362104849039L) / 2))"
+    " * expl(y * y / 2) * 2.50662827463100050241576528481104525L",
 }
 REALS = {"f64": ("double", np.float64), "f32": ("float", np.float32)}
 PRELUDE = c_source.prelude()
@@ -74,6 +90,8 @@ def arguments(sort, dtype, rng, n=20000):
         nearest = rng.integers(-600000, 600000, n) * (np.longdouble(np.pi) / 2 + np.longdouble(6.123233995736766e-17))
         x = np.concatenate([both, rng.uniform(-(2**20), 2**20, n), nearest.astype(float)])
         x = x[np.abs(x) <= 2**20]
+    elif sort == "normal":
+        x = np.concatenate([usual, rng.uniform(-100, 30, n)])
     elif sort == "positive":
         x = np.abs(np.concatenate([both, 1 + rng.normal(size=n) / 10]))
     elif sort == "above -1":
@@ -106,12 +124,12 @@ def loop(name, text, inside, out, arguments=2):
 @pytest.fixture(scope="module")
 def library():
     source = PRELUDE
-    for name in BOUNDS:
+    for name in (*BOUNDS, *INVERSES):
         source += "".join(loop(f"{name}_{s}", f"{name}(x)", t, t) for s, (t, _) in REALS.items())
-    for name in TWO:
+    for name in (*TWO, "logaddexp"):
         source += "".join(loop(f"{name}_{s}", f"{name}(x, y)", t, t) for s, (t, _) in REALS.items())
     exact = "#include <math.h>\n#include <stdint.h>\n"
-    for name in (*BOUNDS, *TWO):
+    for name in (*BOUNDS, *INVERSES, *TWO, "logaddexp"):
         text = EXACT.get(name, f"{name}l(x, y)" if name in TWO else f"{name}l(x)")
         for s, (t, _) in REALS.items():
             exact += f"void exact_{name}_{s}(const {t} *p, const {t} *q, long double *out, int64_t n) {{\n"
@@ -189,3 +207,138 @@ def test_errors_of_two_arguments(name, suffix, library):
         y = y.astype(dtype)
     error, said = worst(name, suffix, library, x, y)
     assert error <= TWO[name][suffix == "f32"], said
+
+
+@needs_long_double
+@pytest.mark.parametrize("suffix", REALS)
+def test_errors_of_logaddexp(suffix, library):
+    """They are a matter of the largest of arguments and result, which may cancel."""
+    dtype, rng = REALS[suffix][1], np.random.default_rng(0)
+    x, y = (rng.normal(size=20000) * 4).astype(dtype), (rng.normal(size=20000) * 4).astype(dtype)
+    got = call(getattr(library[0], f"logaddexp_{suffix}"), dtype, x, y)
+    want = call(getattr(library[1], f"exact_logaddexp_{suffix}"), np.longdouble, x, y)
+    size = np.maximum(np.maximum(np.abs(x), np.abs(y)), np.abs(want))
+    assert np.max(np.abs(got - want) / size) <= 2 * np.finfo(dtype).eps
+
+
+@needs_long_double
+@pytest.mark.parametrize("name", INVERSES)
+def test_errors_of_inverses(name, library):
+    """By the functions that they invert."""
+    p = arguments("in 1" if name == "erfinv" else "below 1", np.float64, np.random.default_rng(0))
+    if name != "erfinv":
+        p = np.concatenate([p, 2.0 ** -np.arange(2.0, 1022.0)])
+    p = np.concatenate([p, 2 - p[p > 1e-15]]) if name == "erfcinv" else p
+    got = call(getattr(library[0], f"{name}_f64"), np.float64, p, p)
+    want = call(getattr(library[1], f"exact_{name}_f64"), np.longdouble, p, got)
+    error = errors(got, want)
+    at = int(np.argmax(error))
+    assert error[at] <= 5, (p[at], got[at], want[at])
+
+
+def test_errors_of_digamma():
+    x = np.concatenate([np.geomspace(1e-300, 1e300, 999), np.linspace(0.01, 30, 999), -np.linspace(0.013, 9.987, 700)])
+    step = Step("psi", "digamma({0})", (0,), (np.dtype("f8"),), np.dtype("f8"))
+    plan = Plan(1, (Operand(np.dtype("f8"), (1,)),), (), (step,), (Output(1, np.dtype("f8"), (False,)),))
+    got, want = np.empty_like(x), sp.psi(x)
+    kernels([plan])[0](Call((len(x),), (x,), ((1,),), (), (got,)))
+    slope = np.abs(np.minimum(x, -1e-9)) / np.sin(np.pi * np.minimum(x, -1e-9)) ** 2
+    size = np.maximum(np.maximum(np.abs(want), 1), np.where(x < 0, slope, 0))
+    assert np.max(np.abs(got - want) / size) <= 6 * np.finfo(float).eps  # of which SciPy has its share
+
+
+# -- every text of every primitive ------------------------------------------------------------------
+def texts():
+    for module in pkgutil.iter_modules(gpuad.ops.__path__):
+        importlib.import_module(f"gpuad.ops.{module.name}")
+    return sorted({prim.scalar for prim in registry.values() if prim.scalar} | {"{0}"})
+
+
+DTYPES = [np.dtype(c) for c in "? i1 i4 i8 u1 u8 f2 f4 f8 c8 c16".split()]
+#: What NumPy has for complex numbers and C hasn't, or in another sense; NumPy does it then.
+NOT_OF_COMPLEX = re.compile(
+    r"(maximum|minimum|fmax|fmin|sign|rint|exp2|expm1|log2|log10|log1p|sinc|erf|erfc|entr|digamma|gamma|gammaln"
+    r"|logit|expit|log_expit|ndtr|log_ndtr|xlogy|xlog1py)\(|[<>]"
+)
+
+
+def values(dtype, count):
+    """Special and usual values, for two arguments every pair of them."""
+    if dtype.kind == "b":
+        one = np.array([True, False])
+    elif dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        one = np.array([0, 1, 2, 3, 7, 100, info.max, info.min] + [-1, -2, -7] * (dtype.kind == "i"), dtype)
+    else:
+        real = np.dtype(dtype.char.lower()) if dtype.kind == "c" else dtype
+        info = np.finfo(real)
+        some = [0.0, 0.25, 0.5, 0.7, 1, 1.5, 2, 3, 4, 10, 33.3, 300, info.max, info.tiny, info.smallest_subnormal]
+        some = np.array([*some, np.inf], real)
+        one = np.concatenate([some, -some, [np.nan]]).astype(real)
+        if dtype.kind == "c":
+            parts = np.array([0.0, 0.3, -1.2, 2.5, -0.4], real)
+            one = (parts[:, None] + 1j * parts).astype(dtype).ravel()
+    return [a.ravel().copy() for a in np.meshgrid(*[one] * count, indexing="ij")]
+
+
+def test_every_text_means_what_numpy_means():
+    cases = {}  # by the dtypes that are taken: arguments, and per text what NumPy makes of them
+    for text in texts():
+        count = len(set(re.findall(r"\{\d\}", text)))
+        for dtype in DTYPES:
+            args = values(dtype, count - ("?" in text))
+            args = [args[0].astype(bool) & (args[0] == args[0]), *args] if "?" in text else args
+            takes = tuple(a.dtype for a in args)
+            with np.errstate(all="ignore"):
+                try:
+                    want = np.asarray(meaning(text, *args))
+                    if dtype == np.float16 and (want.dtype != bool):  # SciPy gives float32, and sinc rounds on the way
+                        want = np.asarray(meaning(text, *(a.astype(np.float32) for a in args))).astype(dtype)
+                except (TypeError, ValueError):  # ValueError: whole numbers to negative powers
+                    continue
+            if want.dtype.kind not in "biu" and dtype.kind in "biu":
+                continue  # it takes something else, converted
+            step = Step("text", text, tuple(range(count)), takes, want.dtype)
+            try:
+                c_types.check(Plan(1, (), (), (step,), ()))
+            except c_types.CannotCompile:
+                whole = dtype.kind in "biu" and ("/" in text or re.match(r"power|signbit|heaviside|fabs", text))
+                half = dtype == np.float16 and "nextafter" in text
+                assert whole or half or (dtype.kind == "c" and NOT_OF_COMPLEX.search(text)), (text, dtype)
+                continue
+            cases.setdefault(takes, (args, []))[1].append((step, want))
+    assert sum(len(steps) for _, steps in cases.values()) > 400
+    plans = [
+        Plan(
+            1,
+            tuple(Operand(d, (1,)) for d in takes),
+            (),
+            tuple(step for step, _ in steps),
+            tuple(Output(len(takes) + k, step.dtype, (False,)) for k, (step, _) in enumerate(steps)),
+        )
+        for takes, (_, steps) in cases.items()
+    ]
+    for kernel, (args, steps) in zip(kernels(plans, ("-O1",)), cases.values(), strict=True):
+        outputs = [np.empty_like(want) for _, want in steps]
+        kernel(Call((len(args[0]),), tuple(args), ((1,),) * len(args), (), tuple(outputs)))
+        for (step, want), got in zip(steps, outputs, strict=True):
+            compare(step.scalar, args, got, want)
+
+
+def compare(text, args, got, want):
+    if got.dtype.kind in "biu":
+        np.testing.assert_array_equal(got, want, f"{text} {args[0].dtype}")
+        return
+    info = np.finfo(got.dtype)
+    bound = 12 * info.eps
+    if "ndtr(" in text:
+        bound = max(bound, 1e-13 * 34**2)  # the error of SciPy's, which rounds the argument of an exponential
+    with np.errstate(all="ignore"):
+        size = np.maximum(np.abs(want), 1 if "digamma" in text else 0)
+        same = np.abs(got - want) <= bound * size + 4 * info.smallest_subnormal
+        same |= (got == want) | (np.isnan(got) & np.isnan(want))
+        # The sign of zero is left open for equal arguments of these, and SciPy has another for its own.
+        if got.dtype.kind == "f" and not re.match("f?max|f?min|maximum|minimum|erfc?inv", text):
+            same &= (want != 0) | (np.signbit(got) == np.signbit(want))
+    wrong = [(*(a[k] for a in args), got[k], want[k]) for k in np.flatnonzero(~same)]
+    assert not wrong, (text, args[0].dtype, wrong[:8])

@@ -17,6 +17,7 @@ from .c_types import (
     cast,
     check,
     from_sum,
+    in_complex,
     least,
     load,
     memory_type,
@@ -218,7 +219,7 @@ class _Writer:
                     slot += 1
         for v, dtype in enumerate(self.plan.numbers, len(self.plan.operands)):
             if dtype.kind == "c":
-                self.put(f"const {value_type(dtype)} v{v} = gpuad_complex(call[{slot}].d, call[{slot + 1}].d);")
+                self.put(f"const {value_type(dtype)} v{v} = gpuad_pair_c128(call[{slot}].d, call[{slot + 1}].d);")
                 slot += 2
             else:
                 field = {"f": "d", "u": "u"}.get(dtype.kind, "i")
@@ -335,7 +336,8 @@ class _Writer:
                 self.put(f"GPUAD_ADD_BLOCK(to_sum{o}[0], to_sum{o}[1], {value});")
 
     def _expression(self, step: Step) -> str:
-        text = step.scalar.format(*self._arguments(step))
+        text = in_complex(step.scalar) if step.takes[-1].kind == "c" else step.scalar
+        text = text.format(*self._arguments(step))
         return f"GPUAD_HALF({text})" if step.dtype.char == "e" else text
 
     def _arguments(self, step: Step) -> list[str]:
@@ -393,7 +395,7 @@ class _Writer:
         self._put_loop("#pragma omp simd" + "".join(f" reduction({r})" for r in reductions), loop, points)
         if adding or angles:
             for name, kind, total, error in adding:
-                block = f"gpuad_complex({name}_re, {name}_im)" if "_Complex" in kind else name
+                block = f"gpuad_pair_c128({name}_re, {name}_im)" if "_Complex" in kind else name
                 self.put(f"GPUAD_ADD_BLOCK({total}, {error}, {block});")
             self.depth -= 1
             self.put("}")

@@ -92,10 +92,18 @@ def check(plan: Plan) -> None:
         for name in names_in(step.scalar):
             if name not in known:
                 raise CannotCompile(f"{step.scalar!r} isn't known in C for {', '.join(map(str, step.takes))}")
+        if step.takes[0].char == "e" and "nextafter" in step.scalar:
+            raise CannotCompile("values of float16 are computed as float32, whose neighbours are nearer")
         if "c" in kinds and re.search("[<>]", step.scalar):
             raise CannotCompile("complex numbers have no order in C")
         if "/" in step.scalar and not kinds & set("fc"):
             raise CannotCompile("division of whole numbers stops the program in C if one is zero")
+
+
+def in_complex(text: str) -> str:
+    """With complex products and quotients as NumPy's, which aren't C's."""
+    text = re.sub(r"(\S+) \* (\S+)", r"times(\1, \2)", text)
+    return re.sub(r"(\S+) / (\S+)", r"quotient(\1, \2)", text)
 
 
 def load(text: str, dtype: DType) -> str:

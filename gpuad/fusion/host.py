@@ -47,8 +47,6 @@ FLAGS = (
     "-w",
     "-lm",
 )
-#: Complex products as NumPy's, which don't ask whether NaN should have been infinity, and quotients by Smith's method.
-COMPLEX_FLAGS = ("-fcx-fortran-rules", *FLAGS)
 
 
 def compile(plan: Plan) -> Kernel:
@@ -59,12 +57,7 @@ def compile(plan: Plan) -> Kernel:
     ``compiler.CompilerUnavailable``.
     """
     source = c_source.prelude() + c_source.function(plan, "kernel")
-    return Kernel(plan, compiler.shared_library(source, flags(plan)))
-
-
-def flags(plan: Plan) -> tuple[str, ...]:
-    """What the compiler is told for a plan."""
-    return COMPLEX_FLAGS if any(step.dtype.kind == "c" for step in plan.steps) else FLAGS
+    return Kernel(plan, compiler.shared_library(source, FLAGS))
 
 
 class _Chunks(NamedTuple):

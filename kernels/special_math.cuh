@@ -8,7 +8,7 @@
 #ifndef GPUAD_SPECIAL_MATH
 #define GPUAD_SPECIAL_MATH
 
-#include "scalar_math.cuh"
+#include "complex.cuh"
 
 namespace gpuad {
 
@@ -26,12 +26,11 @@ template <typename T>
 GPUAD_FUNCTION T ndtri(T x) {
     return ::normcdfinv(x);
 }
-// log(ndtr(x)). Far to the left by the scaled function, as ndtr itself underflows.
+// log(ndtr(x)). To the left by the scaled function, as ndtr itself underflows.
 template <typename T>
 GPUAD_FUNCTION T log_ndtr(T x) {
-    const T u = x * T(0.70710678118654752440);
-    if (x < T(-1)) return log(T(0.5) * ::erfcx(-u)) - T(0.5) * x * x;
-    return log1p(T(-0.5) * erfc(u));
+    if (x < T(-1)) return log(T(0.5) * ::erfcx(T(-0.70710678118654752440) * x)) - T(0.5) * x * x;
+    return log1p(-::normcdf(-x));
 }
 
 // --- the gamma function --------------------------------------------------------------------------
@@ -41,7 +40,7 @@ GPUAD_FUNCTION T gamma(T x) {
 }
 template <typename T>
 GPUAD_FUNCTION T gammaln(T x) {
-    return x == -x + x - x && x != T(0) ? -x : ::lgamma(x); // the first for -inf, where SciPy has +inf
+    return isinf(x) ? x : ::lgamma(x); // C has +inf for -inf
 }
 
 // The derivative of gammaln for x > 0. On [1, 2] a polynomial times (x - root), from which it is brought
@@ -107,6 +106,14 @@ GPUAD_FUNCTION T xlogy(T x, T y) {
 template <typename T>
 GPUAD_FUNCTION T xlog1py(T x, T y) {
     return x == T(0) && !isnan(y) ? T(0) : x * log1p(y);
+}
+template <typename T>
+GPUAD_FUNCTION complex<T> xlogy(complex<T> x, complex<T> y) {
+    return !x && !isnan(y) ? x : x * log(y);
+}
+template <typename T>
+GPUAD_FUNCTION complex<T> xlog1py(complex<T> x, complex<T> y) {
+    return !x && !isnan(y) ? x : x * log1p(y);
 }
 template <typename T>
 GPUAD_FUNCTION T entr(T x) {

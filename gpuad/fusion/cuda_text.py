@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from .cuda_parts import Part, sum_dtype
-from .cuda_types import HALVES, STORED, converted, number_type, type_of, written
+from .cuda_types import HALVES, STORED, converted, number_field, number_value, type_of, written
 from .plan import Output, Step
 
 
@@ -59,16 +59,13 @@ class Text:
         plan = self.plan
         lines = [f"const {STORED[o.dtype.name]} *a{k};" for k, o in enumerate(plan.operands)]
         lines += [f"void *o{k};" for k in range(len(plan.outputs))]
-        lines += [f"{number_type(d)} n{k};" for k, d in enumerate(plan.numbers)]
+        lines += [number_field(f"n{k}", d) for k, d in enumerate(plan.numbers)]
         return lines + [f"{'Divider<Count>' if f.startswith('by') else 'Index'} {f};" for f in self.fields]
 
     def numbers(self) -> list[str]:
         first = len(self.plan.operands)
-        lines = []
-        for k, dtype in enumerate(self.plan.numbers):
-            given = f"rounded<{dtype.name}>(p.n{k})" if dtype.name in HALVES else f"cast<{type_of(dtype)}>(p.n{k})"
-            lines.append(f"const {type_of(dtype)} v{first + k} = {given};")
-        return lines
+        numbers = enumerate(self.plan.numbers)
+        return [f"const {type_of(d)} v{first + k} = {number_value(f'p.n{k}', d)};" for k, d in numbers]
 
     # -- places
     def places(self, loops: tuple[int, ...], index: str) -> list[str]:

@@ -59,8 +59,17 @@ def written(text: str, have: DType, want: DType) -> str:
     return converted(text, have, want)
 
 
-def number_type(dtype: DType) -> str:
-    """What a number is passed as."""
+def number_field(name: str, dtype: DType) -> str:
+    """How a number is passed, in 8 bytes, or in twice 8."""
     if dtype.kind == "c":
-        return "complex<double>"
-    return "long long" if dtype.kind in "bi" else "unsigned long long" if dtype.kind == "u" else "double"
+        return f"double {name}[2];"
+    kind = "long long" if dtype.kind in "bi" else "unsigned long long" if dtype.kind == "u" else "double"
+    return f"{kind} {name};"
+
+
+def number_value(field: str, dtype: DType) -> str:
+    """A number that was passed so, as a value."""
+    if dtype.kind == "c":
+        part = type_of(dtype).removeprefix("complex<").removesuffix(">")
+        return f"{type_of(dtype)}{{({part}){field}[0], ({part}){field}[1]}}"
+    return f"rounded<{dtype.name}>({field})" if dtype.name in HALVES else f"cast<{type_of(dtype)}>({field})"

@@ -34,8 +34,9 @@ SHORT = (1 << 31) - (1 << 25)
 THREADS, ROW_THREADS = 256, 512
 #: Blocks of THREADS that a multiprocessor has at once, and so many times that for work that isn't split into sums.
 AT_ONCE, WAVES = 8, 4
-#: A thread adds up so many points at least before a sum is split among more blocks.
-POINTS_PER_THREAD = 4
+#: A sum is split among blocks, at most so many, when threads would have more points than this: a second kernel costs
+#: some microseconds. Both are such that partial sums are added up by one kernel.
+SPLITS, POINTS_PER_THREAD = 1024, 32
 #: So many 4-byte registers of a thread may hold its share of a row.
 HELD_REGISTERS = 64
 #: Prepared launches of a plan, and compiled plans, that are remembered.
@@ -275,13 +276,14 @@ class _Shape:
             kept_lanes = THREADS // summed_lanes
             self.block = (summed_lanes, kept_lanes, 1)
         else:
-            kept_lanes = _power_of_two(self.kept, 32)
+            # Neighbours read 64 bytes or more that lie side by side; the rest of the threads share sums.
+            kept_lanes = _power_of_two(self.kept, max(4, 16 // self.width))
             summed_lanes = THREADS // kept_lanes
             self.block = (kept_lanes, summed_lanes, 1)
         at_once = _backend.multiprocessors() * AT_ONCE
         blocks = max(1, min(-(-self.kept // kept_lanes), at_once * WAVES))
         enough = -(-self.summed // (summed_lanes * POINTS_PER_THREAD))
-        self.grid = (blocks, max(1, min(at_once // blocks, enough, 65535)), 1)
+        self.grid = (blocks, max(1, min(at_once // blocks, enough, SPLITS)), 1)
 
     def _rows(self) -> None:
         plan, mask = self.part.plan, self.part.mask

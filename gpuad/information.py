@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import sys
+from collections.abc import Callable
 from typing import Any
 
 from . import backend
 from .backend import Backend
 from .cache_folder import cache_folder, is_writable
-from .fusion import compiler, executors, library_cache
+from .fusion import compiler, executors, host, library_cache, switch
 
 
 class Information(dict[str, Any]):
@@ -56,10 +55,10 @@ def gather() -> Information:
         numpy=numpy.__version__,
         cupy=_cupy_version(),
         backends={name: _state(backend.get(name)) for name in backend.names()},
-        fusion="on" if executors.enabled() else f"off: {choice.reason}",
+        fusion=_answer(lambda: "on" if switch.on() and executors.enabled() else "off"),
         executor=f"{choice.executor}; {choice.reason}",
         compiler=compiler.describe(),
-        threads=str(_threads()),
+        threads=_answer(lambda: str(host.threads())),
         cache=_cache(),
     )
 
@@ -78,9 +77,12 @@ def _cupy_version() -> str:
         return f"installed, but can't be imported: {error}".splitlines()[0]
 
 
-def _threads() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+def _answer(ask: Callable[[], str]) -> str:
+    """What is answered, or what is wrong with the environment variable that it depends on."""
+    try:
+        return ask()
+    except ValueError as error:
+        return str(error)
 
 
 def _cache() -> str:

@@ -20,14 +20,14 @@ import numpy as np
 import pytest
 
 import gpuad
-import gpuad.fusion
 from command_line import environment, run_gpuad
 from gpuad import kernel_sources
 from gpuad.errors import BackendError
-from gpuad.fusion import compiler, executors, library_cache
+from gpuad.fusion import compiler, executors, library_cache, switch
 from gpuad.fusion.compiler import CompilerUnavailable, shared_library
 from gpuad.fusion.plan import Operand, Output, Plan, Step
 
+PACKAGE = sys.modules["gpuad.fusion"]  # whatever gpuad itself calls by that name
 REAL = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners, modes and signals of POSIX")
 needs_compiler = pytest.mark.skipif(REAL is None, reason="no C compiler on the PATH")
@@ -580,8 +580,8 @@ class Blocks:
 def host(monkeypatch):
     def install(error=None):
         made = Host(error)
-        monkeypatch.setattr(gpuad.fusion, "host", made, raising=False)
-        monkeypatch.setattr(gpuad.fusion, "blocks", Blocks(), raising=False)
+        monkeypatch.setattr(PACKAGE, "host", made, raising=False)
+        monkeypatch.setattr(PACKAGE, "blocks", Blocks(), raising=False)
         return made
 
     return install
@@ -638,17 +638,22 @@ def test_what_c_cannot_do_numpy_does_silently(host):
 # -- seeing it -------------------------------------------------------------------------------------
 def test_info_says_who_runs_kernels_and_why(monkeypatch, cache, tmp_path):
     found = gpuad.info()
-    assert found["executor"] == ("c; there is a compiler" if REAL else f"numpy; {compiler.unavailable()}")
+    assert found["executor"] == (
+        "c; NumPy does what isn't worth compiling" if REAL else f"numpy; {compiler.unavailable()}"
+    )
     assert found["fusion"] == "on"
     assert int(found["threads"]) >= 1
     assert f"executor {found['executor']}" in str(found).splitlines()
     assert repr(found) == str(found)
     assert not cache.exists()
     monkeypatch.setenv("GPUAD_CPU_EXECUTOR", "none")
-    assert gpuad.info()["fusion"] == "off: asked for by GPUAD_CPU_EXECUTOR=none"
+    found = gpuad.info()
+    assert (found["fusion"], found["executor"]) == ("off", "none; asked for by GPUAD_CPU_EXECUTOR=none")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("GPUAD_CPU_EXECUTOR")
     assert gpuad.info()["executor"].startswith("numpy; no C compiler is found")
+    with switch.fusion(False):
+        assert gpuad.info()["fusion"] == "off"
 
 
 def test_the_command_line_says_the_same(cache):

@@ -40,7 +40,7 @@ def host_choice() -> Choice:
     reason = compiler.unavailable()
     if reason is not None:
         return Choice("numpy", reason)
-    return Choice("c", "asked for by GPUAD_CPU_EXECUTOR=c" if asked else "there is a compiler")
+    return Choice("c", "asked for by GPUAD_CPU_EXECUTOR=c" if asked else "NumPy does what isn't worth compiling")
 
 
 def host_executor() -> str:

@@ -11,15 +11,14 @@ from ..core.pytree import tree_map
 from ..core.record import Guard, Line, PythonOperator, Step, Value, answer_key, shape_of
 from ..ops.writing import Place
 from .buffers import Plan, Sharing
+from .shortcuts import CALLS, FILLINGS, REDUCERS, fills, on_host
 from .simplify import is_pure
 
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 #: Arrays of so many bytes are let go when they aren't needed any more, before the function ends.
 _LARGE = 1 << 15
-#: Reductions that NumPy's functions lead to, on detours.
-_REDUCERS = {"sum": "add", "max": "maximum", "min": "minimum"}
 #: What isn't elementwise and gives an array of its own.
-_FRESH = frozenset("write matmul scatter_add scatter_at gather read".split())
+_FRESH = frozenset("write matmul scatter_add scatter_at gather read concatenate stack pad roll".split())
 
 
 class Result:
@@ -81,7 +80,7 @@ class Segment:
             if step.errstate != errstate:
                 errstate = step.errstate
                 if errstate is not None:
-                    self._line(f"with errstate(**{self._env('e', errstate)}):", None)
+                    self._line(f"with errstate(**{self.thing('e', errstate)}):", None)
                     self.env["errstate"] = np.errstate
             indent = "    " if errstate is not None else ""
             self._line(indent + self._text(step, i), step.line)
@@ -97,7 +96,7 @@ class Segment:
             if gone:
                 self._line(f"{indent}{' = '.join(gone)} = None", None)
         for place in self.exports:
-            self._line(f"s[{place}] = {self._name(place)}", None)
+            self._line(f"s[{place}] = {self.name(place)}", None)
         if isinstance(end, Guard):
             self._line(f"return {self._question(end)}", end.line)
         else:
@@ -116,7 +115,7 @@ class Segment:
         self.body.append("    " + text)
         self.lines.append(line)
 
-    def _name(self, place: int) -> str:
+    def name(self, place: int) -> str:
         """The text for a value."""
         name = self.names.get(place)
         if name is None:
@@ -128,18 +127,18 @@ class Segment:
                 name = f"w{place}"
                 self.header.append(f"    {name} = s[{place}]")
             else:
-                name = self._env("c", value.raw)
+                name = self.thing("c", value.raw)
             self.names[place] = name
         return name
 
-    def _env(self, prefix: str, thing: Any) -> str:
+    def thing(self, prefix: str, thing: Any) -> str:
         name = self._known.get((prefix, id(thing)))
         if name is None:
             name = self._known[prefix, id(thing)] = f"{prefix}{len(self._known)}"
             self.env[name] = thing
         return name
 
-    def _beside(self, step: Step, k: int) -> str:
+    def beside(self, step: Step, k: int) -> str:
         """The k-th operand of an elementwise operation: a Python number as an array of the dtype it would take."""
         place = step.args[k]
         raw = self.values[place].raw
@@ -153,8 +152,8 @@ class Segment:
                     if key not in self._numbers:
                         with np.errstate(all="ignore"):
                             self._numbers[key] = np.array(raw, dtype)
-                    return self._env("n", self._numbers[key])
-        return self._name(place)
+                    return self.thing("n", self._numbers[key])
+        return self.name(place)
 
     def _is_elementwise(self, step: Step) -> bool:
         return type(step.prim) is not PythonOperator and step.prim.elementwise
@@ -165,8 +164,12 @@ class Segment:
         name = step.prim.name
         if name == "matmul":
             return True
-        if name in _REDUCERS:
-            return _host(self, step) and self.values[step.args[0]].spec.dtype.kind in "fc"
+        if name in FILLINGS:
+            return fills(self, step)
+        if name == "concatenate":
+            return on_host(self, step)
+        if name in REDUCERS:
+            return on_host(self, step) and self.values[step.args[0]].spec.dtype.kind in "fc"
         return isinstance(step.prim.implementation(step.backend), np.ufunc)
 
     def _text(self, step: Step, i: int) -> str:
@@ -177,21 +180,34 @@ class Segment:
             return f"{', '.join(names)}, = {call}"
         (out,) = step.outs
         if step.prim.__class__ is not PythonOperator and step.prim.name == "write" and self._may_write(step, i):
-            args = [self._name(a) for a in step.args]
+            args = [self.name(a) for a in step.args]
             place = Place(step.params["steps"], step.params["key"], ())
             self.names[out] = args[0]
             if len(args) == 2:
-                return f"{self._env('p', place)}.put({args[0]}, {args[1]})"
+                return f"{self.thing('p', place)}.put({args[0]}, {args[1]})"
             self.env["Place"] = Place
-            where = f"{self._env('q', place.steps)}, {self._env('k', place.key)}, ({', '.join(args[2:])},)"
+            where = f"{self.thing('q', place.steps)}, {self.thing('k', place.key)}, ({', '.join(args[2:])},)"
             return f"Place({where}).put({args[0]}, {args[1]})"
         buffer = self.plan.of.get(out)
+        if is_pure(step.prim) and type(step.prim) is not PythonOperator and fills(self, step):
+            return self._filling(step, out, buffer)
         if buffer is not None:
             call = self._call(step, f"b{buffer}")
             self.names[out] = f"b{buffer}"
             return call
         call = self._call(step)
         return f"v{self._fresh(out)} = {call}"
+
+    def _filling(self, step: Step, out: int, buffer: int | None) -> str:
+        """The statements that fill an array with what a step computes."""
+        array = f"b{buffer}" if buffer is not None else f"v{out}"
+        statements = FILLINGS[step.prim.name](self, step, array)
+        self.names[out] = array
+        if buffer is None:
+            spec = self.values[out].spec
+            make = f"{self.thing('f', np.empty)}({spec.shape}, {self.thing('k', spec.dtype)})"
+            statements.insert(0, f"{array} = {make}")
+        return "; ".join(statements)
 
     def _fresh(self, out: int) -> str:
         text = str(out) if out >= 0 else f"_{-out}"
@@ -226,34 +242,34 @@ class Segment:
         prim, params = step.prim, step.params
         if type(prim) is PythonOperator:
             sign = _OPERATORS.get(prim.name)
-            args = [self._name(a) for a in step.args]
+            args = [self.name(a) for a in step.args]
             if sign:
                 return f"{args[0]} {sign} {args[1]}"
-            keywords = "".join(f", {k}={self._env('k', v)}" for k, v in params.items())
-            return f"{self._env('f', prim.function)}({', '.join(args)}{keywords})"
+            args += [f"{k}={self.thing('k', v)}" for k, v in params.items()]
+            return f"{self.thing('f', prim.function)}({', '.join(args)})"
         if not is_pure(prim):
-            args = [self._name(a) for a in step.args]
-            return f"{self._env('f', prim.evaluate)}(({', '.join(args)},), {self._env('k', params)})"
-        special = _SPECIAL.get(prim.name)
+            args = [self.name(a) for a in step.args]
+            return f"{self.thing('f', prim.evaluate)}(({', '.join(args)},), {self.thing('k', params)})"
+        special = CALLS.get(prim.name)
         if special is not None:
             text = special(self, step, out)
             if text is not None:
                 return text
         function = prim.implementation(step.backend)
-        args = [self._beside(step, k) if prim.elementwise else self._name(a) for k, a in enumerate(step.args)]
+        args = [self.beside(step, k) if prim.elementwise else self.name(a) for k, a in enumerate(step.args)]
         sign = _OPERATORS.get(prim.name)
         if sign and not out and self._numbers_alone(step):
-            return f"{self._name(step.args[0])} {sign} {self._name(step.args[1])}"
+            return f"{self.name(step.args[0])} {sign} {self.name(step.args[1])}"
         if out:
             args.append(out)
         if isinstance(function, np.ufunc):
-            return f"{self._env('f', function)}({', '.join(args)})"
+            return f"{self.thing('f', function)}({', '.join(args)})"
         xp = getattr(function, "args", None)
         if xp is not None and getattr(function, "func", None) is prim.forward:  # `functools.partial` of the declaration
             function = prim.forward
-            args = [self._env("xp", xp[0]), *args]
-        keywords = [f"{k}={self._env('k', v)}" for k, v in params.items()]
-        return f"{self._env('f', function)}({', '.join([*args, *keywords])})"
+            args = [self.thing("xp", xp[0]), *args]
+        keywords = [f"{k}={self.thing('k', v)}" for k, v in params.items()]
+        return f"{self.thing('f', function)}({', '.join([*args, *keywords])})"
 
     def _numbers_alone(self, step: Step) -> bool:
         if step.backend.name != "numpy" or step.prim.name not in _OPERATORS:
@@ -263,13 +279,13 @@ class Segment:
 
     # -- the end --
     def _question(self, guard: Guard) -> str:
-        name = self._name(self.find(guard.value))
+        name = self.name(self.find(guard.value))
         if guard.question is bool:
             return f"bool({name})"
         if guard.question is shape_of:
             return f"{name}.shape"
         self.env["answer_key"] = answer_key
-        return f"answer_key({self._env('q', guard.question)}({name}))"
+        return f"answer_key({self.thing('q', guard.question)}({name}))"
 
     def _result(self, result: Result) -> str:
         taken: set[int] = set()
@@ -280,13 +296,13 @@ class Segment:
         return self._tree(result.template, leaves)
 
     def _constant(self, raw: Any) -> str:
-        name = self._env("r", raw)
+        name = self.thing("r", raw)
         return f"{name}.copy()" if isinstance(raw, np.ndarray) else name
 
     def _output(self, place: int, taken: set[int]) -> str:
         """A result that shares its memory with nobody."""
         found = self.find(place)
-        name, value = self._name(found), self.values[found]
+        name, value = self.name(found), self.values[found]
         if self.values[place].strides is None:
             return name if value.strides is None else f"{name}[()]"
         owners = self.sharing.owners(found)
@@ -316,7 +332,7 @@ class Segment:
             parts = ", ".join([self._tree(t, leaves) for t in template])
             return f"({parts}{',' * (len(template) == 1)})" if kind is tuple else f"[{parts}]"
         if kind is dict:
-            return "{" + ", ".join(f"{self._env('k', k)}: {self._tree(t, leaves)}" for k, t in template.items()) + "}"
+            return "{" + ", ".join(f"{self.thing('k', k)}: {self._tree(t, leaves)}" for k, t in template.items()) + "}"
         if template is None:
             return "None"
         found: list[Any] = []
@@ -325,7 +341,7 @@ class Segment:
             return next(leaves)  # type: ignore[no-any-return]
         self.env["tree_map"] = tree_map
         leaf_texts = [next(leaves) for _ in found]
-        return f"tree_map(lambda _, it=iter(({', '.join(leaf_texts)},)): next(it), {self._env('t', template)})"
+        return f"tree_map(lambda _, it=iter(({', '.join(leaf_texts)},)): next(it), {self.thing('t', template)})"
 
     def _compile(self, name: str) -> None:
         buffers = "".join(f"b{b.number}, " for b in self.plan.buffers)
@@ -361,92 +377,3 @@ class Segment:
 def _retains(step: Step) -> bool:
     """Whether what an operation does with its operands isn't known: it may keep them."""
     return not is_pure(step.prim)
-
-
-# -- operations that are called in a shorter way than their declaration has it ---------------------------
-def _host(s: Segment, step: Step) -> bool:
-    return step.backend.name == "numpy" and s.values[step.args[0]].strides is not None
-
-
-def _part(s: Segment, step: Step, out: str) -> str | None:
-    if s.values[step.args[0]].strides is None:
-        return None
-    return f"{s._name(step.args[0])}[{s._env('k', step.params['key'])}]"
-
-
-def _gather(s: Segment, step: Step, out: str) -> str | None:
-    if s.values[step.args[0]].strides is None:
-        return None
-    x, *arrays = [s._name(a) for a in step.args]
-    rest = iter(arrays)
-    key = step.params["key"]
-    parts = [next(rest) if type(k).__name__ == "_Array" else s._env("k", k) for k in key]
-    return f"{x}[{', '.join(parts)},]"
-
-
-def _reduction(s: Segment, step: Step, out: str) -> str | None:
-    if not _host(s, step) or s.values[step.args[0]].spec.dtype.kind not in "fc":
-        return None
-    reduce = getattr(np, _REDUCERS[step.prim.name]).reduce
-    axis, keepdims = step.params["axis"], step.params["keepdims"]
-    return f"{s._env('f', reduce)}({s._name(step.args[0])}, {axis}, None, {out or 'None'}, {keepdims})"
-
-
-def _mean(s: Segment, step: Step, out: str) -> str | None:
-    """As NumPy's own function does it, which takes three times as long to arrive there."""
-    (x,), (y,) = step.args, step.outs
-    spec, made = s.values[x].spec, s.values[y].spec
-    if not _host(s, step) or spec.dtype.char not in "fdFD" or not made.size or not spec.size:
-        return None
-    axis, keepdims = step.params["axis"], step.params["keepdims"]
-    count = spec.size // made.size
-    total = f"{s._env('f', np.add.reduce)}({s._name(x)}, {axis}, None, None, {keepdims})"
-    if s.values[y].strides is None:
-        return f"{s._env('f', spec.dtype.type)}({total} / {count})"
-    return f"{s._env('f', np.true_divide)}({total}, {s._env('n', np.array(count, spec.dtype))})"
-
-
-def _transpose(s: Segment, step: Step, out: str) -> str | None:
-    if s.values[step.args[0]].strides is None:
-        return None
-    return f"{s._name(step.args[0])}.transpose({step.params['axes']})"
-
-
-def _reshape(s: Segment, step: Step, out: str) -> str | None:
-    if s.values[step.args[0]].strides is None or step.params["order"] != "C":
-        return None
-    return f"{s._name(step.args[0])}.reshape({step.params['shape']})"
-
-
-def _astype(s: Segment, step: Step, out: str) -> str | None:
-    return f"{s._name(step.args[0])}.astype({s._env('k', np.dtype(step.params['dtype']))})" if _host(s, step) else None
-
-
-def _matmul(s: Segment, step: Step, out: str) -> str | None:
-    x, y = (s._name(a) for a in step.args)
-    return f"{s._env('f', np.matmul)}({x}, {y}{', ' * bool(out)}{out})" if _host(s, step) or out else None
-
-
-def _where(s: Segment, step: Step, out: str) -> str | None:
-    c, *_ = (s._name(a) for a in step.args)
-    return f"{s._env('f', step.backend.function('where'))}({c}, {s._beside(step, 1)}, {s._beside(step, 2)})"
-
-
-def _broadcast_to(s: Segment, step: Step, out: str) -> str | None:
-    return f"{s._env('f', step.backend.function('broadcast_to'))}({s._name(step.args[0])}, {step.params['shape']})"
-
-
-_SPECIAL: dict[str, Callable[[Segment, Step, str], str | None]] = {
-    "broadcast_to": _broadcast_to,
-    "matmul": _matmul,
-    "part": _part,
-    "where": _where,
-    "gather": _gather,
-    "sum": _reduction,
-    "max": _reduction,
-    "min": _reduction,
-    "mean": _mean,
-    "transpose": _transpose,
-    "reshape": _reshape,
-    "astype": _astype,
-}

@@ -15,6 +15,7 @@ from . import backend as backend
 from . import cupy_hooks as _cupy_hooks  # noqa: F401 - lets CuPy's functions find them
 from . import numpy as numpy
 from .backend import use as use
+from .fusion.switch import fusion as fusion
 from .transforms.gradients import elementwise_grad as elementwise_grad
 from .transforms.gradients import grad as grad
 from .transforms.gradients import value_and_grad as value_and_grad

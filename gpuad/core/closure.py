@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import UnsupportedError
-from ..fusion.pending import lift
+from ..fusion.pending import lift, settle
 from .box import Box, make_box, spec_of, twin
 from .forward import Forward
 from .level import Level
@@ -74,8 +74,11 @@ class Closure(Level):
         x.value, x.level, x.index = written(content, self.inside(v), place), self, 0
 
     def result(self, x: Any) -> Any:
-        """What a leaf of the function's result is outside."""
-        return self.inside(settled(x))
+        """What a leaf of the function's result is outside.
+
+        It is computed now: who runs a function again wants its result kept, not what that was made from.
+        """
+        return settle(self.inside(settled(x)))
 
 
 class Deeper(Exception):

@@ -17,7 +17,7 @@ def on() -> bool:
     if here is not None:
         return here
     if _default is None:
-        asked = os.environ.get("GPUAD_FUSION", "0") or "0"
+        asked = os.environ.get("GPUAD_FUSION", "1") or "1"
         if asked not in ("0", "1"):
             raise ValueError(f"GPUAD_FUSION={asked}: expected 1 (elementwise operations are fused) or 0 (they aren't)")
         _default = asked == "1"

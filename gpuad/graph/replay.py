@@ -46,7 +46,7 @@ class Segment:
         name: str,
     ) -> None:
         self.values, self.find, self.inputs = values, find, inputs
-        self.before, self.exports = computed_before, exports
+        self.before, self.exports, self.end = computed_before, exports, end
         self.sharing = Sharing(values, find)
         self.env: dict[str, Any] = {}
         self._known: dict[tuple[str, int], str] = {}
@@ -105,8 +105,8 @@ class Segment:
     def _is_large(self, place: int) -> bool:
         value = self.values[place]
         return (
-            place not in self.plan.of
-            and value.strides is not None
+            value.strides is not None
+            and not any(owner in self.plan.of for owner in self.sharing.owners(place))
             and self.names[place].startswith("v")
             and value.spec.size * value.spec.dtype.itemsize >= _LARGE
         )

@@ -21,7 +21,7 @@ from ..ops.shape import reshape
 
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"})
 #: A constant of more entries isn't looked at.
-_LOOKED_AT = 64
+_LOOKED_AT = 1 << 20
 #: What is computed beforehand is kept: no more than so many bytes.
 _KEPT = 1 << 16
 
@@ -36,6 +36,8 @@ class Simplifier:
         #: The step that made a value; and the results of a step, by what it does.
         self.made: dict[int, Step] = {}
         self.table: dict[Any, tuple[int, ...]] = {}
+        #: Of constants, the number that all entries are, once that was asked.
+        self.numbers: dict[int, Any] = {}
         self.next = -1
         self.steps: list[Step] = []
         #: The stretch of the program that it went through last.
@@ -126,6 +128,12 @@ class Simplifier:
 
     def number(self, place: int) -> Any:
         """The number that all entries of a constant are; ``None`` if it isn't a constant, or they differ."""
+        known = self.numbers.get(place, self)
+        if known is self:
+            known = self.numbers[place] = self._number(place)
+        return known
+
+    def _number(self, place: int) -> Any:
         value = self.values[place]
         raw = value.raw
         if raw is None or value.spec.dtype.kind not in "fciu":
@@ -140,8 +148,8 @@ class Simplifier:
             return raw[(0,) * raw.ndim]
         if raw.size > _LOOKED_AT:
             return None
-        first = raw.flat[0]
-        return first if (raw == first).all() and len(set(map(repr, raw.flat))) == 1 else None
+        rows = np.ascontiguousarray(raw).reshape(-1, 1).view(np.uint8)
+        return raw.flat[0] if (rows == rows[0]).all() else None
 
     def _alike(self, known: int, out: int) -> bool:
         """Whether the value ``known`` may stand for ``out``."""
@@ -223,16 +231,14 @@ class Simplifier:
         made = self.made.get(place)
         if made is not None and made.prim is broadcast_to:
             return made.args[0]
-        value = self.values[place]
-        raw = value.raw
-        if isinstance(raw, np.ndarray) and raw.ndim and raw.size and not any(raw.strides):
-            out = self.next
-            self.next -= 1
-            number = np.array(raw[(0,) * raw.ndim])
-            number.flags.writeable = False
-            self.values[out] = Value(make_spec((), raw.dtype), (), (), number)
-            return out
-        return None
+        raw = self.values[place].raw
+        number = self.number(place) if isinstance(raw, np.ndarray) and raw.ndim else None
+        if number is None:
+            return None
+        out = self.next
+        self.next -= 1
+        self.values[out] = Value(make_spec((), raw.dtype), (), (), np.array(number))
+        return out
 
 
 _NOTHING = frozenset({"positive", "stop_gradient"})

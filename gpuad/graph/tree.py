@@ -158,6 +158,15 @@ class Tree:
                 return self.run(inputs)
         return False, None
 
+    def way(self, inputs: Any) -> list[Segment]:
+        """The stretches that a replay with these inputs goes through; they are run for it."""
+        node, state, found = self.root, {}, []  # type: ignore[var-annotated]
+        while node is not None:
+            found.append(node.segment or self.compiled(node))
+            answer = found[-1].run(inputs, state)
+            node = node.children.get(answer) if isinstance(node.end, Guard) else None
+        return found
+
     def compiled(self, node: Node) -> Segment:
         """The code of a stretch."""
         if node.segment is None:

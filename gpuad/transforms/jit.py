@@ -15,12 +15,14 @@ import numpy as np
 
 from ..backend import current as current_backend
 from ..backend import owner_of_type
-from ..core.box import Box
+from ..core.box import Box, spec_of
 from ..core.level import running
 from ..core.pytree import children, is_leaf, leaves, rebuild, tree_map
 from ..core.record import Line, Record, Refused, is_array, recording, user_line
 from ..core.untraced import settled
-from ..graph.replay import Result
+from ..errors import UnsupportedError
+from ..graph.replay import Result, Segment
+from ..graph.report import Lowered, ReplayCost, count, describe
 from ..graph.surroundings import Surroundings, Traced
 from ..graph.tree import Tree, Ungovernable
 from .gradients import check_function, owner
@@ -115,8 +117,9 @@ class Jitted:
     def __init__(self, f: Callable[..., Any], argnums: tuple[int, ...], argnames: tuple[str, ...]) -> None:
         self.f, self.argnums, self.argnames = f, argnums, argnames
         self.name = getattr(f, "__name__", type(f).__name__)
-        #: By what the arguments are like: recordings, each for other surroundings. ``None``: it is called as it is.
-        self.known: dict[Any, list[_Recording] | None] = {}
+        #: By what the arguments are like: recordings, each for other surroundings.
+        #: The text stands where the function is called as it is, and says why.
+        self.known: dict[Any, list[_Recording] | str] = {}
         self.lock = threading.Lock()
         self.recorded = self.replayed = 0
         self.given_up = False
@@ -148,7 +151,7 @@ class Jitted:
             known = self.known.get(key, ())
         except Traced:
             return self.f(*args, **kwargs)
-        if known is None:
+        if isinstance(known, str):
             return self.f(*args, **kwargs)
         for recording_of in known:
             around = recording_of.read()
@@ -204,6 +207,8 @@ class Jitted:
     def _enter(self, key: Any, tree: Tree | None, run: _Run) -> None:
         with self.lock:
             known = self.known.get(key) or []
+            if isinstance(known, str):  # another thread has found out that it can't be replayed
+                return
             fresh = tree is None
             tree = tree or Tree(len(run.record.given), self.name)
             tree.add(run.record.events, run.record.values, run.template)
@@ -238,15 +243,36 @@ class Jitted:
     def _refuse(self, key: Any, cause: str, line: Line | None) -> None:
         if len(self.known) >= _KINDS and key not in self.known:
             self.known.pop(next(iter(self.known)), None)
-        self.known[key] = None
-        self._warn(cause, line)
+        self.known[key] = self._warn(cause, line)
 
-    def _warn(self, cause: str, line: Line | None) -> None:
+    def _warn(self, cause: str, line: Line | None) -> str:
         where = f" ({line[0]}, line {line[1]}, in {line[2]})" if line is not None else ""
         text = f"gpuad.jit: {self.name} is called as it is, without a recording, for {cause}{where}"
         if text not in self.warned:
             self.warned.add(text)
             warnings.warn(text, RuntimeWarning, stacklevel=5)
+        return text
+
+    def way(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Segment], list[str]]:
+        """The stretches that a call with these arguments replays, and what its inputs are called."""
+        try:
+            key, flat = self.sign(args, kwargs)
+        except Traced:
+            raise UnsupportedError(
+                "jit: there is no recording of traced arrays: the function is called as it is"
+            ) from None
+        for _ in range(3):  # the first call records, and the second one may have to show that it comes out the same
+            self(args, kwargs)
+            known = self.known.get(key, "gpuad.jit: it has been given up, or is switched off")
+            if isinstance(known, str):
+                raise UnsupportedError(known)
+            for recorded in known:
+                around = recorded.read()
+                if type(around) is tuple and not recorded.doubtful:
+                    names = [f"argument{path} {spec_of(x)}" for path, x in _named(args, kwargs, flat)]
+                    names += [f"from around: {spec_of(x)}" for x in around]
+                    return recorded.tree.way((*flat, *around)), names
+        raise UnsupportedError("jit: what is around the function changes at every call")
 
 
 class _Run:
@@ -410,6 +436,15 @@ def _line_of(error: BaseException) -> Line | None:
     return found
 
 
+def _named(args: Sequence[Any], kwargs: dict[str, Any], flat: list[Any]) -> Iterator[tuple[str, Any]]:
+    """The inputs with the ways that lead to them."""
+    paths = [(f"[{i}]{path}", leaf) for i, a in enumerate(args) for path, leaf in leaves(a)]
+    paths += [(f" {name}{path}", leaf) for name, a in kwargs.items() for path, leaf in leaves(a)]
+    found = iter(paths)
+    for x in flat:
+        yield next((path, leaf) for path, leaf in found if leaf is x)
+
+
 def _hashable(x: Any, what: str) -> Any:
     try:
         hash(x)
@@ -439,5 +474,11 @@ def jit(
     def jitted(*args: Any, **kwargs: Any) -> Any:
         return call(args, kwargs)
 
-    jitted.recordings = call  # type: ignore[attr-defined]
+    def lower(*args: Any, **kwargs: Any) -> Lowered:
+        return describe(*call.way(args, kwargs))
+
+    def cost(*args: Any, **kwargs: Any) -> ReplayCost:
+        return count(call.way(args, kwargs)[0])
+
+    jitted.recordings, jitted.lower, jitted.cost = call, lower, cost  # type: ignore[attr-defined]
     return jitted

@@ -10,7 +10,7 @@ import numpy as np
 import gpuad
 import gpuad.numpy as gnp
 
-from . import programs
+from . import derivatives, programs
 from .measure import Contestants, Result, agree, at_most, near, peak_bytes, seconds, slope
 
 try:
@@ -337,6 +337,7 @@ ALL: dict[str, Callable[[], Result | list[Result]]] = {
     "words": words,
     "memory": memory,
     "scaling": scaling,
+    "derivatives": derivatives.run,
 }
 
 

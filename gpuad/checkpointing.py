@@ -13,6 +13,7 @@ import numpy as np
 from .backend import owner_of_type
 from .core.box import Box
 from .core.closure import Closure, Deeper, Standing, Surroundings, again, beneath, floor_of, unlike
+from .core.cotangent import add
 from .core.filled import zeros_like
 from .core.level import innermost_level, running
 from .core.pytree import leaves, tree_map
@@ -376,7 +377,7 @@ class Steps:
         traced = any(_depth(x) > self.floor for x in args)
         rest = args[self.count :]
         numbers = [k - self.count for k in argnums if k >= self.count]
-        totals: list[Any] = [None] * len(numbers)
+        totals: list[tuple[Any, bool]] = [(None, False)] * len(numbers)  # and whether nobody else has it
 
         # Where the cotangents are differentiated in turn, runs and steps are operations, too, that keep little.
         def advance(state: Any, lo: int, hi: int) -> Any:
@@ -391,7 +392,8 @@ class Steps:
             take_back = functools.partial(self._back_one, i, numbers)
             found = (checkpoint(take_back) if traced else take_back)(state, rest, g)
             for k, h in enumerate(found[len(found) - len(numbers) :]):
-                totals[k] = h if totals[k] is None else totals[k] + h
+                total, ours = totals[k]
+                totals[k] = (h, False) if total is None else add(total, h, ours)
             g = found[: len(found) - len(numbers)]
 
         def back(lo: int, hi: int, room: int, state: Any) -> None:
@@ -408,7 +410,7 @@ class Steps:
             lo, room, state = kept.pop()
             back(lo, hi, room, state)
             hi = lo
-        found = iter(totals)
+        found = iter([total for total, _ in totals])
         return [g[k] if k < self.count else next(found) for k in argnums]
 
     def _back_one(self, i: int, numbers: Sequence[int], state: Any, rest: Leaves, g: Leaves) -> Leaves:

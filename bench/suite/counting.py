@@ -3,70 +3,53 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gpuad.core.box import make_box, spec_of
-from gpuad.core.level import Level
+from gpuad.core.box import spec_of
 from gpuad.core.primitive import Primitive
+from gpuad.transforms.cost import Count
 
 from .adapters import Gpuad, cupy
 from .workload import Case
 
 
-class Work(Level):
-    """Evaluates primitives one level further out, as ``gpuad.cost`` does, and counts all of them."""
+class Work(Count):
+    """What ``gpuad.cost`` counts, and the entries that elementwise operations compute."""
 
-    __slots__ = ("bytes", "elements", "multiply_adds", "operations")
+    __slots__ = ("elements",)
 
     def __init__(self) -> None:
         super().__init__()
-        self.operations: Counter[str] = Counter()
-        self.bytes = self.elements = self.multiply_adds = 0
-
-    def watch(self, x: Any) -> Any:
-        spec = spec_of(x)
-        return make_box(x, self, 0, spec) if spec.differentiable else x
+        self.elements = 0
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        values = self.opened(args)
-        ans = prim(*values, **params)
-        self.operations[prim.name] += 1
-        results = ans if isinstance(ans, (tuple, list)) else [ans]
-        self.bytes += sum(_bytes(v) for v in (*values, *results))
-        if prim.multiply_adds is not None:
-            self.multiply_adds += prim.multiply_adds(spec_of(ans), *map(spec_of, values), **params)
-        elif prim.elementwise:
+        ans = super().process(prim, args, params)
+        if prim.elementwise:
             self.elements += spec_of(ans).size
-        if prim.piecewise_constant:  # a program may turn it into a number, or branch on it
-            return ans
-        boxed = tuple(map(self.watch, results))
-        return boxed if isinstance(ans, (tuple, list)) else boxed[0]
-
-
-def _bytes(x: Any) -> int:
-    if isinstance(x, (bool, int, float, complex)):
-        return 0
-    spec = spec_of(x)
-    return spec.size * spec.dtype.itemsize
+        return ans
 
 
 def work(call: Callable[..., Any], inputs: Sequence[Any]) -> dict[str, Any]:
     """What gpuad does in a call, operation by operation, whatever it fuses.
 
-    ``operations``: primitives that a differentiated input, or what came of one, takes part in. ``bytes_unfused``: what
-    they would read and write if each were on its own. ``flops``: two for a multiply-add, one for each entry that an
-    elementwise operation computes, be it a sum or an exponential.
+    ``operations``, ``multiply_adds``, and ``bytes_unfused``, what they would read and write if each were on its own,
+    are those of ``gpuad.cost``. ``flops``: two for a multiply-add, one for each entry that an elementwise operation
+    computes, be it a sum or an exponential.
     """
     level = Work()
     call(*map(level.watch, inputs))
+    by_operation: Counter[str] = Counter()
+    for part, tally in level.cost.parts.items():
+        by_operation[part.primitive] += tally.calls
     return {
-        "operations": level.operations.total(),
-        "by_operation": dict(level.operations.most_common()),
-        "multiply_adds": level.multiply_adds,
-        "bytes_unfused": level.bytes,
-        "flops": 2 * level.multiply_adds + level.elements,
+        "operations": level.cost.calls,
+        "by_operation": dict(by_operation.most_common()),
+        "multiply_adds": level.cost.multiply_adds,
+        "bytes_unfused": level.cost.bytes,
+        "flops": 2 * level.cost.multiply_adds + level.elements,
     }
 
 
@@ -111,7 +94,5 @@ def launches(call: Callable[[], Any]) -> tuple[int | None, str]:
 
 def emulated() -> bool:
     """Whether CuPy's device is the one of ``tests/cupy_on_cpu``, on which nothing should be timed."""
-    import sys
-
     module = sys.modules.get("cupy_on_cpu")
     return module is not None and bool(module.installed())

@@ -88,6 +88,8 @@ def _section(name: str, document: Document) -> Iterator[str]:
         f"{threads}; {escape(date)} UTC; {kind}; commit {escape(str(run['commit']))}.<br>"
         f"<span class=soft>{escape(versions)}.</span></p>"
     )
+    if run["emulated"]:
+        yield "<p><b>CuPy ran on the CPU, not on a GPU: counts are right, times mean nothing.</b></p>"
     noise = noise_of_run(document)
     if noise:
         yield (

@@ -92,7 +92,7 @@ class Session:
             "schema": SCHEMA,
             "finished": False,
             "interrupted": False,
-            "run": {**machine.about(self.threads), "quick": self.quick, "budget_s": self.budget},
+            "run": {**machine.about(self.threads), "emulated": counting.emulated(), "quick": self.quick, "budget_s": self.budget},
             "contestants": {a.label: {"device": a.device, "missing": missing.get(a.label)} for a in self.adapters},
             "ceilings": {},
             "left_out": [],

@@ -37,6 +37,8 @@ def print_summary(document: Mapping[str, Any], target: Path) -> None:
             if mean is not None:
                 name = way + " (GPU)" * device
                 print(f"geometric mean over {len(found)}: {name} takes {mean:.2f} × the best peer's time")
+    if document["run"]["emulated"]:
+        print("CuPy ran on the CPU (tests/cupy_on_cpu): counts are right, times mean nothing")
     noise = noise_of_run(document)
     if noise:
         print(

@@ -315,7 +315,7 @@ _COUNTING = frozenset({"nonzero", "argwhere", "flatnonzero"})
 def _shape_varies(prim: Primitive, raws: list[Any]) -> bool:
     if prim.name == "gather":
         return any(getattr(raw, "dtype", _WHOLE).kind == "b" for raw in raws[1:])
-    return prim.name in _COUNTING
+    return prim.name in _COUNTING or hasattr(prim, "user")  # of a user's operation anything may come
 
 
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep

@@ -181,8 +181,10 @@ class Surroundings:
 
     def _object(self, x: Any, access: str, label: str, owner: _Function, depth: int) -> None:
         cls = type(x)
+        # The function of a user's operation is called at every replay, and sees for itself what has changed.
+        called_again = ("function", "__wrapped__") if hasattr(cls, "application") else ()
         wrapped = getattr(x, "__wrapped__", None)
-        if isinstance(wrapped, types.FunctionType):  # what functools.cache returned, for one
+        if isinstance(wrapped, types.FunctionType) and not called_again:  # what functools.cache returned, for one
             self._walk(wrapped, f"{access}.__wrapped__", label, False, owner, depth + 1)
         if getattr(cls, "holds_recordings", False):
             return
@@ -196,6 +198,8 @@ class Surroundings:
                 if isinstance(name, str) and hasattr(x, name) and not name.startswith("__"):
                     found[name] = getattr(x, name)
         for name, part in found.items():
+            if name in called_again:
+                continue
             if not ours or isinstance(part, (types.FunctionType, types.MethodType, functools.partial)):
                 self._walk(part, f"{access}.{name}", f"{label}.{name}", False, owner, depth + 1)
         if not ours and not _is_library(cls.__module__):

@@ -218,8 +218,8 @@ def _examples(widths: list[int], n: int = 256) -> Result:
             at_most(f"MLP {shape}, of each example, gpuad / by hand", times["gpuad"] / times["by hand"], 1.5),
         ],
         [
-            f"the results are {megabytes:.0f} MB: to write them takes {floor / times['gpuad, their mean']:.2f} x gpuad's "
-            f"gradient of the mean, and gpuad takes {times['gpuad'] / floor:.1f} x as long",
+            f"the results are {megabytes:.0f} MB: to write them takes {floor / times['gpuad, their mean']:.2f} x "
+            f"gpuad's gradient of the mean, and gpuad takes {times['gpuad'] / floor:.1f} x as long",
             *(f"{name}: {ratio:.2f} x its gradient of the mean" for name, ratio in ratios.items()),
         ],
     )
@@ -293,7 +293,7 @@ def _checkpoints(step: Any, how: str, size: int = 256, steps: int = 1000, memory
         ],
         [
             f"predicted are {evaluations(steps, memory)} evaluations and {steps} gradients of a single step",
-            "beside the states kept and the gradient of a step there are the last state, its cotangent and the next one",
+            "beside the states kept and the gradient of a step there are the last state and its cotangents",
         ],
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import gpuad
+from gpuad.core import batch
 from gpuad.test_util import check_grads
 
 X = np.array([[0.3, -0.7, 1.2], [0.5, 0.1, -0.4]])
@@ -100,7 +101,9 @@ def test_the_complex_step_sees_what_differences_cannot():
         check_grads(np.exp, [X + 1j], complex_step=True)
 
 
-def test_batches_are_compared_with_their_examples():
+def test_batches_are_compared_with_their_examples(monkeypatch):
+    monkeypatch.setattr(batch, "_warned", set())
+
     @gpuad.primitive
     def f(x):
         return x**2

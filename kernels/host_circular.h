@@ -14,7 +14,7 @@
 #define GPUAD_ANGLE 0x1p20
 
 // x as k pi/2 + r + low with |r| <= pi/4; returns r and, in the lowest bits, k.
-static inline double gpuad_reduce_angle(double x, double *low, uint64_t *quadrant) {
+GPUAD_INLINE double gpuad_reduce_angle(double x, double *low, uint64_t *quadrant) {
     const double rounded = x * 0x1.45f306dc9c883p-1 + GPUAD_ROUND_F64, k = rounded - GPUAD_ROUND_F64;
     *quadrant = gpuad_bits_f64(rounded);
     // Each part has 33 bits, so the products are exact; what the differences lack is carried on.
@@ -26,7 +26,7 @@ static inline double gpuad_reduce_angle(double x, double *low, uint64_t *quadran
     return r;
 }
 
-static inline double gpuad_sin_near_0(double r, double low) {
+GPUAD_INLINE double gpuad_sin_near_0(double r, double low) {
     const double z = r * r;
     double q = 0x1.5d9d9708f820cp-33;
     q = GPUAD_FMA_F64(q, z, -0x1.ae5e8ef0a88fdp-26);
@@ -36,7 +36,7 @@ static inline double gpuad_sin_near_0(double r, double low) {
     q = GPUAD_FMA_F64(q, z, -0x1.555555555554bp-3);
     return r + GPUAD_FMA_F64(r * z, q, low * (1.0 - 0.5 * z));
 }
-static inline double gpuad_cos_near_0(double r, double low) {
+GPUAD_INLINE double gpuad_cos_near_0(double r, double low) {
     const double z = r * r, half = 0.5 * z, one = 1.0 - half;
     double q = -0x1.9000fcf2467d7p-37;
     q = GPUAD_FMA_F64(q, z, 0x1.1eea93f34da44p-29);
@@ -48,28 +48,28 @@ static inline double gpuad_cos_near_0(double r, double low) {
 }
 
 // The sign of y changed where the bit is set.
-static inline double gpuad_change_sign_f64(double y, uint64_t bit) {
+GPUAD_INLINE double gpuad_change_sign_f64(double y, uint64_t bit) {
     return gpuad_of_bits_f64(gpuad_bits_f64(y) ^ (bit << 63));
 }
-static inline float gpuad_change_sign_f32(float y, uint32_t bit) {
+GPUAD_INLINE float gpuad_change_sign_f32(float y, uint32_t bit) {
     return gpuad_of_bits_f32(gpuad_bits_f32(y) ^ (bit << 31));
 }
 
-static inline double gpuad_sin_f64(double x) {
+GPUAD_INLINE double gpuad_sin_f64(double x) {
     double low;
     uint64_t k;
     const double r = gpuad_reduce_angle(x, &low, &k);
     const double s = gpuad_sin_near_0(r, low), c = gpuad_cos_near_0(r, low);
     return x == 0 ? x : gpuad_change_sign_f64(k & 1 ? c : s, k >> 1 & 1);
 }
-static inline double gpuad_cos_f64(double x) {
+GPUAD_INLINE double gpuad_cos_f64(double x) {
     double low;
     uint64_t k;
     const double r = gpuad_reduce_angle(x, &low, &k);
     const double s = gpuad_sin_near_0(r, low), c = gpuad_cos_near_0(r, low);
     return gpuad_change_sign_f64(k & 1 ? s : c, (k + 1) >> 1 & 1);
 }
-static inline double gpuad_tan_f64(double x) {
+GPUAD_INLINE double gpuad_tan_f64(double x) {
     double low;
     uint64_t k;
     const double r = gpuad_reduce_angle(x, &low, &k);
@@ -78,36 +78,36 @@ static inline double gpuad_tan_f64(double x) {
 }
 
 // A float is reduced in double, and the rest is small enough to be a float.
-static inline float gpuad_reduce_angle_f32(float x, uint32_t *quadrant) {
+GPUAD_INLINE float gpuad_reduce_angle_f32(float x, uint32_t *quadrant) {
     const double rounded = (double)x * 0x1.45f306dc9c883p-1 + GPUAD_ROUND_F64, k = rounded - GPUAD_ROUND_F64;
     *quadrant = (uint32_t)gpuad_bits_f64(rounded);
     return (float)(((double)x - k * 0x1.921fb544p+0) - k * 0x1.0b4611a626331p-34);
 }
-static inline float gpuad_sin_near_0_f32(float r) {
+GPUAD_INLINE float gpuad_sin_near_0_f32(float r) {
     const float z = r * r;
     float q = -0x1.995d9cp-13f;
     q = GPUAD_FMA_F32(q, z, 0x1.110798p-7f);
     q = GPUAD_FMA_F32(q, z, -0x1.555546p-3f);
     return GPUAD_FMA_F32(r * z, q, r);
 }
-static inline float gpuad_cos_near_0_f32(float r) {
+GPUAD_INLINE float gpuad_cos_near_0_f32(float r) {
     const float z = r * r, half = 0.5f * z, one = 1.0f - half;
     float q = 0x1.9a6280p-16f;
     q = GPUAD_FMA_F32(q, z, -0x1.6c0e0ep-10f);
     q = GPUAD_FMA_F32(q, z, 0x1.55554ep-5f);
     return one + GPUAD_FMA_F32(z * z, q, (1.0f - one) - half);
 }
-static inline float gpuad_sin_f32(float x) {
+GPUAD_INLINE float gpuad_sin_f32(float x) {
     uint32_t k;
     const float r = gpuad_reduce_angle_f32(x, &k), s = gpuad_sin_near_0_f32(r), c = gpuad_cos_near_0_f32(r);
     return x == 0 ? x : gpuad_change_sign_f32(k & 1 ? c : s, k >> 1 & 1);
 }
-static inline float gpuad_cos_f32(float x) {
+GPUAD_INLINE float gpuad_cos_f32(float x) {
     uint32_t k;
     const float r = gpuad_reduce_angle_f32(x, &k), s = gpuad_sin_near_0_f32(r), c = gpuad_cos_near_0_f32(r);
     return gpuad_change_sign_f32(k & 1 ? s : c, (k + 1) >> 1 & 1);
 }
-static inline float gpuad_tan_f32(float x) {
+GPUAD_INLINE float gpuad_tan_f32(float x) {
     uint32_t k;
     const float r = gpuad_reduce_angle_f32(x, &k), s = gpuad_sin_near_0_f32(r), c = gpuad_cos_near_0_f32(r);
     return x == 0 ? x : gpuad_change_sign_f32((k & 1 ? c : s) / (k & 1 ? s : c), k & 1);
@@ -115,7 +115,7 @@ static inline float gpuad_tan_f32(float x) {
 
 // -- inverses -------------------------------------------------------------------------------------
 // (f(t) - t) / t^3 for f = atan, |t| <= tan(pi/8), by t^2; and for f = asin, |t| <= 1/2.
-static inline double gpuad_atan_tail_f64(double z) {
+GPUAD_INLINE double gpuad_atan_tail_f64(double z) {
     double q = -0x1.26b2529dc163ep-6;
     q = GPUAD_FMA_F64(q, z, 0x1.3875fbd3e15c3p-5);
     q = GPUAD_FMA_F64(q, z, -0x1.9d16a2faf87bdp-5);
@@ -128,14 +128,14 @@ static inline double gpuad_atan_tail_f64(double z) {
     q = GPUAD_FMA_F64(q, z, 0x1.999999999632cp-3);
     return GPUAD_FMA_F64(q, z, -0x1.5555555555543p-2);
 }
-static inline float gpuad_atan_tail_f32(float z) {
+GPUAD_INLINE float gpuad_atan_tail_f32(float z) {
     float q = -0x1.f2ff72p-5f;
     q = GPUAD_FMA_F32(q, z, 0x1.b22936p-4f);
     q = GPUAD_FMA_F32(q, z, -0x1.23b9e4p-3f);
     q = GPUAD_FMA_F32(q, z, 0x1.9991e2p-3f);
     return GPUAD_FMA_F32(q, z, -0x1.55554ap-2f);
 }
-static inline double gpuad_asin_tail_f64(double z) {
+GPUAD_INLINE double gpuad_asin_tail_f64(double z) {
     double q = 0x1.04fbfaea54acfp-5;
     q = GPUAD_FMA_F64(q, z, -0x1.08486ecd26a0dp-6);
     q = GPUAD_FMA_F64(q, z, 0x1.3eca2118d3263p-6);
@@ -149,7 +149,7 @@ static inline double gpuad_asin_tail_f64(double z) {
     q = GPUAD_FMA_F64(q, z, 0x1.3333333367dd1p-4);
     return GPUAD_FMA_F64(q, z, 0x1.55555555553e2p-3);
 }
-static inline float gpuad_asin_tail_f32(float z) {
+GPUAD_INLINE float gpuad_asin_tail_f32(float z) {
     float q = 0x1.598e44p-5f;
     q = GPUAD_FMA_F32(q, z, 0x1.8c153cp-6f);
     q = GPUAD_FMA_F32(q, z, 0x1.747d72p-5f);
@@ -160,7 +160,7 @@ static inline float gpuad_asin_tail_f32(float z) {
 // PI_2, PI_4: the number, and what it lacks, as its two halves. SCALE: exponents at which sums and squares are safe.
 #define GPUAD_INVERSES(T, N, S, PI_2, PI_2_LO, LARGE, SMALL, DOWN, UP) \
     /* atan(a / b) for 0 <= a <= b, b > 0: by (a - b) / (a + b) where the quotient is above tan(pi/8). */ \
-    static inline T gpuad_atan_below_1_##N(T a, T b, T *low) { \
+    GPUAD_INLINE T gpuad_atan_below_1_##N(T a, T b, T *low) { \
         const int upper = a > (T)0.41421356237309503 * b; \
         const T t = a == b ? (T)0 : (upper ? a - b : a) / (upper ? a + b : b); \
         const T z = t * t, tail = t * z * gpuad_atan_tail_##N(z); \
@@ -169,7 +169,7 @@ static inline float gpuad_asin_tail_f32(float z) {
         *low = ((base - sum) + t) + (tail + base_low); \
         return sum; \
     } \
-    static inline T gpuad_atan_##N(T x) { \
+    GPUAD_INLINE T gpuad_atan_##N(T x) { \
         const T y = fabs##S(x); \
         const int above = y > 1; \
         T low; \
@@ -177,7 +177,7 @@ static inline float gpuad_asin_tail_f32(float z) {
         const T q = above ? ((T)PI_2 - r) + ((T)PI_2_LO - low) : r + low; \
         return copysign##S(q, x); \
     } \
-    static inline T gpuad_atan2_##N(T y, T x) { \
+    GPUAD_INLINE T gpuad_atan2_##N(T y, T x) { \
         const T a = fabs##S(y), b = fabs##S(x); \
         const int swapped = a > b, unordered = a != a || b != b; \
         const T small = swapped ? b : a, large = swapped ? a : b; \
@@ -193,7 +193,7 @@ static inline float gpuad_asin_tail_f32(float z) {
         const T q = (from + way * r) + (from_low + way * low); \
         return unordered ? x + y : copysign##S(q, y); \
     } \
-    static inline T gpuad_asin_##N(T x) { \
+    GPUAD_INLINE T gpuad_asin_##N(T x) { \
         const T y = fabs##S(x); \
         const int upper = y > (T)0.5; \
         const T z = upper ? (1 - y) * (T)0.5 : y * y, t = upper ? sqrt##S(z) : y; \
@@ -201,7 +201,7 @@ static inline float gpuad_asin_tail_f32(float z) {
         const T q = upper ? (T)PI_2 - (2 * (t + tail) - (T)PI_2_LO) : t + tail; \
         return copysign##S(q, x); \
     } \
-    static inline T gpuad_acos_##N(T x) { \
+    GPUAD_INLINE T gpuad_acos_##N(T x) { \
         const T y = fabs##S(x); \
         const int upper = y > (T)0.5; \
         const T z = upper ? (1 - y) * (T)0.5 : y * y, t = upper ? sqrt##S(z) : x; \
@@ -210,7 +210,7 @@ static inline float gpuad_asin_tail_f32(float z) {
         return upper ? far : (T)PI_2 - (t - ((T)PI_2_LO - tail)); \
     } \
     /* The larger one is brought near 1, lest squares overflow or lose digits. */ \
-    static inline T gpuad_hypot_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_hypot_##N(T x, T y) { \
         const T a = fabs##S(x), b = fabs##S(y), large = a > b ? a : b; \
         const T scale = large > (T)LARGE ? (T)DOWN : large < (T)SMALL ? (T)UP : (T)1; \
         const T back = large > (T)LARGE ? (T)UP : large < (T)SMALL ? (T)DOWN : (T)1; \
@@ -222,16 +222,16 @@ GPUAD_INVERSES(double, f64, , 0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54, 0x1p5
 
 // -- arguments of any size ------------------------------------------------------------------------
 #define GPUAD_OF_ANY_ANGLE(T, N, S) \
-    static inline int gpuad_is_wide_##N(T x) { return fabs##S(x) > (T)(GPUAD_ANGLE / 4) && fabs##S(x) < (T)INFINITY; } \
+    GPUAD_INLINE int gpuad_is_wide_##N(T x) { return fabs##S(x) > (T)(GPUAD_ANGLE / 4) && fabs##S(x) < (T)INFINITY; } \
     /* numpy.sinc: the product with pi is rounded. */ \
-    static inline T gpuad_sinc_##N(T x) { \
+    GPUAD_INLINE T gpuad_sinc_##N(T x) { \
         const T y = (T)3.14159265358979323846 * x; \
         return x == 0 ? (T)1 : gpuad_sin_##N(y) / y; \
     } \
-    static inline T gpuad_sin_of_any_##N(T x) { return sin##S(x); } \
-    static inline T gpuad_cos_of_any_##N(T x) { return cos##S(x); } \
-    static inline T gpuad_tan_of_any_##N(T x) { return tan##S(x); } \
-    static inline T gpuad_sinc_of_any_##N(T x) { \
+    GPUAD_INLINE T gpuad_sin_of_any_##N(T x) { return sin##S(x); } \
+    GPUAD_INLINE T gpuad_cos_of_any_##N(T x) { return cos##S(x); } \
+    GPUAD_INLINE T gpuad_tan_of_any_##N(T x) { return tan##S(x); } \
+    GPUAD_INLINE T gpuad_sinc_of_any_##N(T x) { \
         const T y = (T)3.14159265358979323846 * x; \
         return x == 0 ? (T)1 : sin##S(y) / y; \
     }

@@ -17,6 +17,9 @@
 #include <stdint.h>
 #include <string.h>
 
+// A loop becomes vector instructions only if nothing is called in it, however long it gets.
+#define GPUAD_INLINE static inline __attribute__((always_inline))
+
 // One rounding where the processor has an instruction for it, else two. No function below needs the one.
 #if defined(__FP_FAST_FMA) || defined(__FMA__) || defined(__aarch64__)
 #define GPUAD_HAS_FMA 1
@@ -28,22 +31,22 @@
 #define GPUAD_FMA_F32(a, b, c) ((a) * (b) + (c))
 #endif
 
-static inline uint64_t gpuad_bits_f64(double x) {
+GPUAD_INLINE uint64_t gpuad_bits_f64(double x) {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
-static inline double gpuad_of_bits_f64(uint64_t bits) {
+GPUAD_INLINE double gpuad_of_bits_f64(uint64_t bits) {
     double x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
-static inline uint32_t gpuad_bits_f32(float x) {
+GPUAD_INLINE uint32_t gpuad_bits_f32(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
-static inline float gpuad_of_bits_f32(uint32_t bits) {
+GPUAD_INLINE float gpuad_of_bits_f32(uint32_t bits) {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
@@ -54,23 +57,23 @@ static inline float gpuad_of_bits_f32(uint32_t bits) {
 #define GPUAD_ROUND_F32 0x1.8p23f
 
 // 2^k for the k in the lowest bits, -1022 <= k <= 1024 (-126 and 128); infinite at the upper end.
-static inline double gpuad_power_of_two_f64(uint64_t k) { return gpuad_of_bits_f64((k + 1023) << 52); }
-static inline float gpuad_power_of_two_f32(uint32_t k) { return gpuad_of_bits_f32((k + 127) << 23); }
+GPUAD_INLINE double gpuad_power_of_two_f64(uint64_t k) { return gpuad_of_bits_f64((k + 1023) << 52); }
+GPUAD_INLINE float gpuad_power_of_two_f32(uint32_t k) { return gpuad_of_bits_f32((k + 127) << 23); }
 
 // y 2^k for k = rounded - GPUAD_ROUND, as large or small as may be: in two factors, so it is rounded once.
-static inline double gpuad_scale_f64(double y, double rounded) {
+GPUAD_INLINE double gpuad_scale_f64(double y, double rounded) {
     const double half = (rounded - GPUAD_ROUND_F64) * 0.5 + GPUAD_ROUND_F64;
     const uint64_t k = gpuad_bits_f64(half);
     return y * gpuad_power_of_two_f64(k) * gpuad_power_of_two_f64(gpuad_bits_f64(rounded) - k);
 }
-static inline float gpuad_scale_f32(float y, float rounded) {
+GPUAD_INLINE float gpuad_scale_f32(float y, float rounded) {
     const float half = (rounded - GPUAD_ROUND_F32) * 0.5f + GPUAD_ROUND_F32;
     const uint32_t k = gpuad_bits_f32(half);
     return y * gpuad_power_of_two_f32(k) * gpuad_power_of_two_f32(gpuad_bits_f32(rounded) - k);
 }
 
 // exp(r) - 1 for |r| <= log(2) / 2.
-static inline double gpuad_expm1_near_0_f64(double r) {
+GPUAD_INLINE double gpuad_expm1_near_0_f64(double r) {
     double q = 0x1.af756982cbfadp-26;
     q = GPUAD_FMA_F64(q, r, 0x1.28a189749d7d4p-22);
     q = GPUAD_FMA_F64(q, r, 0x1.71ddeadedb0d2p-19);
@@ -83,7 +86,7 @@ static inline double gpuad_expm1_near_0_f64(double r) {
     q = GPUAD_FMA_F64(q, r, 0x1.0000000000005p-1);
     return GPUAD_FMA_F64(r * r, q, r);
 }
-static inline float gpuad_expm1_near_0_f32(float r) {
+GPUAD_INLINE float gpuad_expm1_near_0_f32(float r) {
     float q = 0x1.6d977ep-10f;
     q = GPUAD_FMA_F32(q, r, 0x1.1226f8p-7f);
     q = GPUAD_FMA_F32(q, r, 0x1.55548ap-5f);
@@ -93,19 +96,19 @@ static inline float gpuad_expm1_near_0_f32(float r) {
 }
 
 // x as k log(2) + r: returns r, and k + GPUAD_ROUND.
-static inline double gpuad_reduce_exp_f64(double x, double *rounded) {
+GPUAD_INLINE double gpuad_reduce_exp_f64(double x, double *rounded) {
     *rounded = GPUAD_FMA_F64(x, 0x1.71547652b82fep+0, GPUAD_ROUND_F64);
     const double k = *rounded - GPUAD_ROUND_F64;
     return GPUAD_FMA_F64(k, -0x1.a39ef35793c76p-33, GPUAD_FMA_F64(k, -0x1.62e42feep-1, x));
 }
-static inline float gpuad_reduce_exp_f32(float x, float *rounded) {
+GPUAD_INLINE float gpuad_reduce_exp_f32(float x, float *rounded) {
     *rounded = GPUAD_FMA_F32(x, 0x1.715476p+0f, GPUAD_ROUND_F32);
     const float k = *rounded - GPUAD_ROUND_F32;
     return GPUAD_FMA_F32(k, -0x1.7f7d1cp-20f, GPUAD_FMA_F32(k, -0x1.62e4p-1f, x));
 }
 
 // exp(x + low), for a |low| much smaller than 1.
-static inline double gpuad_exp_of_pair(double x, double low) {
+GPUAD_INLINE double gpuad_exp_of_pair(double x, double low) {
     x = 720.0 < x ? 720.0 : x;
     x = -800.0 > x ? -800.0 : x;
     double rounded;
@@ -113,14 +116,14 @@ static inline double gpuad_exp_of_pair(double x, double low) {
     return gpuad_scale_f64(1.0 + gpuad_expm1_near_0_f64(r), rounded);
 }
 
-static inline double gpuad_exp_f64(double x) {
+GPUAD_INLINE double gpuad_exp_f64(double x) {
     x = 720.0 < x ? 720.0 : x; // NaN stays NaN
     x = -800.0 > x ? -800.0 : x;
     double rounded;
     const double r = gpuad_reduce_exp_f64(x, &rounded);
     return gpuad_scale_f64(1.0 + gpuad_expm1_near_0_f64(r), rounded);
 }
-static inline float gpuad_exp_f32(float x) {
+GPUAD_INLINE float gpuad_exp_f32(float x) {
     x = 90.0f < x ? 90.0f : x;
     x = -110.0f > x ? -110.0f : x;
     float rounded;
@@ -128,13 +131,13 @@ static inline float gpuad_exp_f32(float x) {
     return gpuad_scale_f32(1.0f + gpuad_expm1_near_0_f32(r), rounded);
 }
 
-static inline double gpuad_exp2_f64(double x) {
+GPUAD_INLINE double gpuad_exp2_f64(double x) {
     x = 1040.0 < x ? 1040.0 : x;
     x = -1100.0 > x ? -1100.0 : x;
     const double rounded = x + GPUAD_ROUND_F64, r = (x - (rounded - GPUAD_ROUND_F64)) * 0x1.62e42fefa39efp-1;
     return gpuad_scale_f64(1.0 + gpuad_expm1_near_0_f64(r), rounded);
 }
-static inline float gpuad_exp2_f32(float x) {
+GPUAD_INLINE float gpuad_exp2_f32(float x) {
     x = 130.0f < x ? 130.0f : x;
     x = -160.0f > x ? -160.0f : x;
     const float rounded = x + GPUAD_ROUND_F32, r = (x - (rounded - GPUAD_ROUND_F32)) * 0x1.62e430p-1f;
@@ -142,14 +145,14 @@ static inline float gpuad_exp2_f32(float x) {
 }
 
 // exp(x) - 1 for |x| < 710; and for |x| < 710.5 (89.4) p and 2^(k-2), by which exp(x) = 2^k (1 + p).
-static inline double gpuad_expm1_below_f64(double x, double *quarter, double *p) {
+GPUAD_INLINE double gpuad_expm1_below_f64(double x, double *quarter, double *p) {
     double rounded;
     *p = gpuad_expm1_near_0_f64(gpuad_reduce_exp_f64(x, &rounded));
     const double s = gpuad_power_of_two_f64(gpuad_bits_f64(rounded) - 2);
     *quarter = s;
     return s == 0.25 ? *p : 4.0 * GPUAD_FMA_F64(s, *p, s - 0.25);
 }
-static inline float gpuad_expm1_below_f32(float x, float *quarter, float *p) {
+GPUAD_INLINE float gpuad_expm1_below_f32(float x, float *quarter, float *p) {
     float rounded;
     *p = gpuad_expm1_near_0_f32(gpuad_reduce_exp_f32(x, &rounded));
     const float s = gpuad_power_of_two_f32(gpuad_bits_f32(rounded) - 2);
@@ -160,19 +163,19 @@ static inline float gpuad_expm1_below_f32(float x, float *quarter, float *p) {
 // Once for T with the suffix S of C's library: what reads the same for both. MOST: from where on exp(x) is infinite;
 // TWICE: exp(x) / 2; ONE: from where on exp(x) - 1, exp(-x) + 1 and the like are rounded to one term.
 #define GPUAD_OF_EXPONENTIALS(T, N, S, MOST, TWICE, ONE) \
-    static inline T gpuad_expm1_##N(T x) { \
+    GPUAD_INLINE T gpuad_expm1_##N(T x) { \
         T y = (T)MOST < x ? (T)MOST : x, s, p; \
         y = -(T)(2 * ONE) > y ? -(T)(2 * ONE) : y; \
         y = gpuad_expm1_below_##N(y, &s, &p); \
         return x == 0 ? x : y; \
     } \
-    static inline T gpuad_tanh_##N(T x) { \
+    GPUAD_INLINE T gpuad_tanh_##N(T x) { \
         T y = fabs##S(x), s, p; \
         y = (T)ONE < y ? (T)ONE : y; \
         y = gpuad_expm1_below_##N(2 * y, &s, &p); \
         return copysign##S(y / (y + 2), x); \
     } \
-    static inline T gpuad_cosh_##N(T x) { \
+    GPUAD_INLINE T gpuad_cosh_##N(T x) { \
         T y = fabs##S(x), s, p; \
         y = (T)TWICE < y ? (T)TWICE : y; \
         gpuad_expm1_below_##N(y, &s, &p); \
@@ -180,7 +183,7 @@ static inline float gpuad_expm1_below_f32(float x, float *quarter, float *p) {
         return y + (T)0.25 / y; \
     } \
     /* Near 0 of t = exp(x) - 1, as (t + t/(t+1)) / 2. */ \
-    static inline T gpuad_sinh_##N(T x) { \
+    GPUAD_INLINE T gpuad_sinh_##N(T x) { \
         T y = fabs##S(x), s, p; \
         y = (T)TWICE < y ? (T)TWICE : y; \
         const int near = y < 1; \
@@ -188,7 +191,7 @@ static inline float gpuad_expm1_below_f32(float x, float *quarter, float *p) {
         const T quotient = (near ? t : (T)-0.25) / (near ? t + 1 : half); \
         return copysign##S(near ? (T)0.5 * (t + quotient) : half + quotient, x); \
     } \
-    static inline T gpuad_expit_##N(T x) { \
+    GPUAD_INLINE T gpuad_expit_##N(T x) { \
         const T e = gpuad_exp_##N(-fabs##S(x)); \
         return (x < 0 ? e : (T)1) / (1 + e); \
     }
@@ -197,24 +200,24 @@ GPUAD_OF_EXPONENTIALS(double, f64, , 709.79, 710.48, 20)
 
 // -- logarithms -----------------------------------------------------------------------------------
 // x = 2^k m with m in [sqrt(1/2), sqrt(2)), for positive normal x. `biased` is k + 1023 (127).
-static inline double gpuad_split_f64(double x, uint64_t *biased) {
+GPUAD_INLINE double gpuad_split_f64(double x, uint64_t *biased) {
     const uint64_t bits = gpuad_bits_f64(x) + (0x3ff0000000000000u - 0x3fe6a09e667f3bcdu);
     *biased = bits >> 52;
     return gpuad_of_bits_f64((bits & 0x000fffffffffffffu) + 0x3fe6a09e667f3bcdu);
 }
-static inline float gpuad_split_f32(float x, uint32_t *biased) {
+GPUAD_INLINE float gpuad_split_f32(float x, uint32_t *biased) {
     const uint32_t bits = gpuad_bits_f32(x) + (0x3f800000u - 0x3f3504f3u);
     *biased = bits >> 23;
     return gpuad_of_bits_f32((bits & 0x007fffffu) + 0x3f3504f3u);
 }
 // The whole number as a floating-point one.
-static inline double gpuad_unbias_f64(uint64_t biased) {
+GPUAD_INLINE double gpuad_unbias_f64(uint64_t biased) {
     return gpuad_of_bits_f64(biased | 0x4330000000000000u) - (0x1p52 + 1023);
 }
-static inline float gpuad_unbias_f32(uint32_t biased) { return (float)((int32_t)biased - 127); }
+GPUAD_INLINE float gpuad_unbias_f32(uint32_t biased) { return (float)((int32_t)biased - 127); }
 
 // log(1 + f) = f - (f^2/2 - t) for 1 + f in that interval; returns t.
-static inline double gpuad_log_term_f64(double f) {
+GPUAD_INLINE double gpuad_log_term_f64(double f) {
     const double s = f / (2.0 + f), z = s * s;
     double q = 0x1.2e9d8391d7dc4p-3;
     q = GPUAD_FMA_F64(q, z, 0x1.39accf66e6879p-3);
@@ -225,7 +228,7 @@ static inline double gpuad_log_term_f64(double f) {
     q = GPUAD_FMA_F64(q, z, 0x1.5555555555581p-1);
     return s * GPUAD_FMA_F64(q, z, 0.5 * f * f);
 }
-static inline float gpuad_log_term_f32(float f) {
+GPUAD_INLINE float gpuad_log_term_f32(float f) {
     const float s = f / (2.0f + f), z = s * s;
     float q = 0x1.e2a78ap-3f;
     q = GPUAD_FMA_F32(q, z, 0x1.243b3ap-2f);
@@ -238,29 +241,29 @@ static inline float gpuad_log_term_f32(float f) {
 // normal number; BITS: the exponent's shift by which denormal ones are made normal; INV: 1/log(2), and TEN: 1/log(10),
 // in two parts, the first short; TWO: log10(2) likewise; MASK: clears what makes a product with those inexact.
 #define GPUAD_LOGARITHMS(T, N, S, U, HI, LO, TINY, BITS, UP, INV, INV_LO, TEN, TEN_LO, TWO, TWO_LO, MASK, LAST) \
-    static inline T gpuad_log_sum_##N(T k, T f, T low) { \
+    GPUAD_INLINE T gpuad_log_sum_##N(T k, T f, T low) { \
         const T square = (T)0.5 * f * f; \
         return k * (T)HI - ((square - (gpuad_log_term_##N(f) + (k * (T)LO + low))) - f); \
     } \
     /* The logarithm of what isn't a positive finite number, or y. */ \
-    static inline T gpuad_log_domain_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_log_domain_##N(T x, T y) { \
         const T other = x == 0 ? -(T)INFINITY : (T)NAN; \
         return x > 0 ? (x < (T)INFINITY ? y : x) : other; \
     } \
     /* k and m, of denormal numbers too. */ \
-    static inline T gpuad_split_any_##N(T x, T *k) { \
+    GPUAD_INLINE T gpuad_split_any_##N(T x, T *k) { \
         U biased; \
         const T m = gpuad_split_##N(x < (T)TINY ? x * (T)UP : x, &biased); \
         *k = gpuad_unbias_##N(biased) - (x < (T)TINY ? (T)BITS : (T)0); \
         return m; \
     } \
-    static inline T gpuad_log_##N(T x) { \
+    GPUAD_INLINE T gpuad_log_##N(T x) { \
         T k; \
         const T m = gpuad_split_any_##N(x, &k); \
         return gpuad_log_domain_##N(x, gpuad_log_sum_##N(k, m - 1, 0)); \
     } \
     /* log(1 + x) for finite x > -1: what 1 + x lacks is added to f. */ \
-    static inline T gpuad_log1p_inside_##N(T x) { \
+    GPUAD_INLINE T gpuad_log1p_inside_##N(T x) { \
         const T u = 1 + x; \
         U biased; \
         const T m = gpuad_split_##N(u, &biased), k = gpuad_unbias_##N(biased); \
@@ -269,25 +272,25 @@ static inline float gpuad_log_term_f32(float f) {
         const T f = k == 0 ? x : (m - 1) + lost * gpuad_of_bits_##N(down << (sizeof(T) == 4 ? 23 : 52)); \
         return gpuad_log_sum_##N(k, f, 0); \
     } \
-    static inline T gpuad_log1p_##N(T x) { \
+    GPUAD_INLINE T gpuad_log1p_##N(T x) { \
         const T y = gpuad_log1p_inside_##N(x); \
         return x == 0 ? x : gpuad_log_domain_##N(1 + x, y); \
     } \
     /* log(m) as a short number and the rest, to be multiplied. */ \
-    static inline T gpuad_log_pair_##N(T m, T *low) { \
+    GPUAD_INLINE T gpuad_log_pair_##N(T m, T *low) { \
         const T f = m - 1, square = (T)0.5 * f * f; \
         const T high = gpuad_of_bits_##N(gpuad_bits_##N(f - square) & MASK); \
         *low = ((f - high) - square) + gpuad_log_term_##N(f); \
         return high; \
     } \
-    static inline T gpuad_log2_##N(T x) { \
+    GPUAD_INLINE T gpuad_log2_##N(T x) { \
         T k, low; \
         const T high = gpuad_log_pair_##N(gpuad_split_any_##N(x, &k), &low); \
         const T first = high * (T)INV, sum = k + first; \
         const T rest = ((k - sum) + first) + ((low + high) * (T)INV_LO + low * (T)INV); \
         return gpuad_log_domain_##N(x, sum + rest); \
     } \
-    static inline T gpuad_log10_##N(T x) { \
+    GPUAD_INLINE T gpuad_log10_##N(T x) { \
         T k, low; \
         const T high = gpuad_log_pair_##N(gpuad_split_any_##N(x, &k), &low); \
         const T first = high * (T)TEN, of_two = k * (T)TWO, sum = of_two + first; \
@@ -304,52 +307,52 @@ GPUAD_LOGARITHMS(double, f64, , uint64_t, 0x1.62e42feep-1, 0x1.a39ef35793c76p-33
 // -- sums of exponentials, and what is made of logarithms -----------------------------------------
 #define GPUAD_OF_LOGARITHMS(T, N, S, LARGE) \
     /* log(exp(x) + exp(y)); equal arguments may be infinite, whose difference is NaN. */ \
-    static inline T gpuad_logaddexp_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_logaddexp_##N(T x, T y) { \
         const T gap = -fabs##S(x - y), larger = x > y ? x : y; \
         const T sum = larger + gpuad_log1p_inside_##N(gpuad_exp_##N(gap)); \
         return x == y ? x + (T)0x1.62e42fefa39efp-1 : sum; \
     } \
-    static inline T gpuad_logaddexp2_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_logaddexp2_##N(T x, T y) { \
         const T gap = -fabs##S(x - y), larger = x > y ? x : y; \
         const T sum = larger + gpuad_log1p_inside_##N(gpuad_exp2_##N(gap)) * (T)0x1.71547652b82fep+0; \
         return x == y ? x + 1 : sum; \
     } \
-    static inline T gpuad_log_expit_##N(T x) { \
+    GPUAD_INLINE T gpuad_log_expit_##N(T x) { \
         const T y = gpuad_log1p_inside_##N(gpuad_exp_##N(-fabs##S(x))); \
         return -(y - (x < 0 ? x : (T)0)); \
     } \
     /* Near 1/2 of the difference of numerator and denominator, which is exact there. */ \
-    static inline T gpuad_logit_##N(T x) { \
+    GPUAD_INLINE T gpuad_logit_##N(T x) { \
         const int near = x > (T)0.25 && x < (T)0.75; \
         const T y = gpuad_log1p_inside_##N(near ? (2 * x - 1) / (1 - x) : (T)0); \
         return near ? y : gpuad_log_##N(x / (1 - x)); \
     } \
-    static inline T gpuad_entr_##N(T x) { \
+    GPUAD_INLINE T gpuad_entr_##N(T x) { \
         return x > 0 ? -x * gpuad_log_##N(x) : x == 0 ? (T)0 : x < 0 ? -(T)INFINITY : x; \
     } \
-    static inline T gpuad_xlogy_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_xlogy_##N(T x, T y) { \
         const T product = x * gpuad_log_##N(y); \
         return x == 0 && y == y ? (T)0 : product; \
     } \
-    static inline T gpuad_xlog1py_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_xlog1py_##N(T x, T y) { \
         const T product = x * gpuad_log1p_##N(y); \
         return x == 0 && y == y ? (T)0 : product; \
     } \
-    static inline T gpuad_asinh_##N(T x) { \
+    GPUAD_INLINE T gpuad_asinh_##N(T x) { \
         const T y = fabs##S(x); \
         const int large = y > (T)LARGE; \
         const T square = y * y, t = large ? y - 1 : y + square / (1 + sqrt##S(1 + square)); \
         const T sum = gpuad_log1p_inside_##N(t) + (large ? (T)0x1.62e42fefa39efp-1 : (T)0); \
         return x == 0 || y == (T)INFINITY ? x : copysign##S(sum, x); \
     } \
-    static inline T gpuad_acosh_##N(T x) { \
+    GPUAD_INLINE T gpuad_acosh_##N(T x) { \
         const T y = x - 1; \
         const int large = x > (T)LARGE; \
         const T t = large ? y : y + sqrt##S(2 * y + y * y); \
         const T sum = gpuad_log1p_inside_##N(t) + (large ? (T)0x1.62e42fefa39efp-1 : (T)0); \
         return x >= 1 ? (x == (T)INFINITY ? x : sum) : (T)NAN; \
     } \
-    static inline T gpuad_atanh_##N(T x) { \
+    GPUAD_INLINE T gpuad_atanh_##N(T x) { \
         const T y = fabs##S(x); \
         return x == 0 ? x : copysign##S((T)0.5 * gpuad_log1p_##N(2 * y / (1 - y)), x); \
     }
@@ -358,7 +361,7 @@ GPUAD_OF_LOGARITHMS(double, f64, , 0x1p27)
 
 // -- powers ---------------------------------------------------------------------------------------
 // The product, and what it lacks (T. J. Dekker, Numer. Math. 18 (1971), where there is no fused multiply-add).
-static inline double gpuad_product(double a, double b, double *low) {
+GPUAD_INLINE double gpuad_product(double a, double b, double *low) {
     const double high = a * b;
 #if GPUAD_HAS_FMA
     *low = __builtin_fma(a, b, -high);
@@ -371,7 +374,7 @@ static inline double gpuad_product(double a, double b, double *low) {
 }
 
 // log(x) for x > 0, with some 12 digits more than a double has; -inf for 0.
-static inline double gpuad_long_log(double x, double *low) {
+GPUAD_INLINE double gpuad_long_log(double x, double *low) {
     double k;
     const double f = gpuad_split_any_f64(x, &k) - 1.0;
     // s = f / (2 + f) in two parts
@@ -414,7 +417,7 @@ static inline double gpuad_long_log(double x, double *low) {
     const int one = y == 0 || x == 1 || (x == -1 && fabs##S(y) == (T)INFINITY); \
     const T with_sign = odd ? copysign##S(size, x) : size; \
     return one ? (T)1 : undefined ? (T)NAN : with_sign;
-static inline double gpuad_power_f64(double x, double y) {
+GPUAD_INLINE double gpuad_power_f64(double x, double y) {
     double low, error;
     const double log_x = gpuad_long_log(fabs(x), &low);
     // Beyond this any y is as good as infinite, and the parts of the product below might overflow.
@@ -424,7 +427,7 @@ static inline double gpuad_power_f64(double x, double y) {
     const double size = gpuad_exp_of_pair(high, fabs(high) < 800.0 ? rest : 0.0);
     GPUAD_POWER_SPECIAL(double, )
 }
-static inline float gpuad_power_f32(float x, float y) {
+GPUAD_INLINE float gpuad_power_f32(float x, float y) {
     const float size = (float)gpuad_exp_f64((double)y * gpuad_log_f64(fabs((double)x)));
     GPUAD_POWER_SPECIAL(float, f)
 }

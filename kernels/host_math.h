@@ -16,19 +16,19 @@
 // -- what differs by the type of a number alone ---------------------------------------------------
 // Each of these is written once, for T with the suffix S of its functions in C's library.
 #define GPUAD_FOR_REALS(T, N, S) \
-    static inline T gpuad_maximum_##N(T x, T y) { return x > y || x != x ? x : y; } \
-    static inline T gpuad_minimum_##N(T x, T y) { return x < y || x != x ? x : y; } \
-    static inline T gpuad_fmax_##N(T x, T y) { return x >= y || y != y ? x : y; } \
-    static inline T gpuad_fmin_##N(T x, T y) { return x <= y || y != y ? x : y; } \
-    static inline T gpuad_sign_##N(T x) { return x > 0 ? (T)1 : x < 0 ? (T)-1 : x == 0 ? (T)0 : x; } \
-    static inline T gpuad_heaviside_##N(T x, T y) { return x != x ? x : x == 0 ? y : x < 0 ? (T)0 : (T)1; } \
+    GPUAD_INLINE T gpuad_maximum_##N(T x, T y) { return x > y || x != x ? x : y; } \
+    GPUAD_INLINE T gpuad_minimum_##N(T x, T y) { return x < y || x != x ? x : y; } \
+    GPUAD_INLINE T gpuad_fmax_##N(T x, T y) { return x >= y || y != y ? x : y; } \
+    GPUAD_INLINE T gpuad_fmin_##N(T x, T y) { return x <= y || y != y ? x : y; } \
+    GPUAD_INLINE T gpuad_sign_##N(T x) { return x > 0 ? (T)1 : x < 0 ? (T)-1 : x == 0 ? (T)0 : x; } \
+    GPUAD_INLINE T gpuad_heaviside_##N(T x, T y) { return x != x ? x : x == 0 ? y : x < 0 ? (T)0 : (T)1; } \
     /* The remainder has the sign of the divisor, a zero one too (numpy.remainder). */ \
-    static inline T gpuad_modulo_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_modulo_##N(T x, T y) { \
         T r = fmod##S(x, y); \
         if (r != 0) return (r < 0) != (y < 0) ? r + y : r; \
         return y != y || r != r ? r : copysign##S(0, y); \
     } \
-    static inline T gpuad_floor_divide_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_floor_divide_##N(T x, T y) { \
         if (y == 0) return x / y; \
         T r = fmod##S(x, y), quotient = (x - r) / y; \
         if (r != 0 && (r < 0) != (y < 0)) quotient -= 1; \
@@ -36,23 +36,23 @@
         T down = floor##S(quotient); \
         return quotient - down > (T)0.5 ? down + 1 : down; \
     } \
-    static inline T gpuad_deg2rad_##N(T x) { return x * (T)(3.14159265358979323846 / 180.0); } \
-    static inline T gpuad_rad2deg_##N(T x) { return x * (T)(180.0 / 3.14159265358979323846); }
+    GPUAD_INLINE T gpuad_deg2rad_##N(T x) { return x * (T)(3.14159265358979323846 / 180.0); } \
+    GPUAD_INLINE T gpuad_rad2deg_##N(T x) { return x * (T)(180.0 / 3.14159265358979323846); }
 GPUAD_FOR_REALS(float, f32, f)
 GPUAD_FOR_REALS(double, f64, )
 
 // Division by zero gives 0, as in NumPy. The smallest number divided by -1 would stop the program.
 #define GPUAD_FOR_INTEGERS(T, N, NEGATIVE) \
-    static inline T gpuad_maximum_##N(T x, T y) { return x > y ? x : y; } \
-    static inline T gpuad_minimum_##N(T x, T y) { return x < y ? x : y; } \
-    static inline T gpuad_sign_##N(T x) { return (T)((x > 0) - NEGATIVE(x < 0)); } \
-    static inline T gpuad_absolute_##N(T x) { return NEGATIVE(x < 0) ? (T)-x : x; } \
-    static inline T gpuad_fmod_##N(T x, T y) { return y == 0 || NEGATIVE(y == (T)-1) ? 0 : (T)(x % y); } \
-    static inline T gpuad_modulo_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_maximum_##N(T x, T y) { return x > y ? x : y; } \
+    GPUAD_INLINE T gpuad_minimum_##N(T x, T y) { return x < y ? x : y; } \
+    GPUAD_INLINE T gpuad_sign_##N(T x) { return (T)((x > 0) - NEGATIVE(x < 0)); } \
+    GPUAD_INLINE T gpuad_absolute_##N(T x) { return NEGATIVE(x < 0) ? (T)-x : x; } \
+    GPUAD_INLINE T gpuad_fmod_##N(T x, T y) { return y == 0 || NEGATIVE(y == (T)-1) ? 0 : (T)(x % y); } \
+    GPUAD_INLINE T gpuad_modulo_##N(T x, T y) { \
         T r = gpuad_fmod_##N(x, y); \
         return r != 0 && NEGATIVE((r < 0) != (y < 0)) ? r + y : r; \
     } \
-    static inline T gpuad_floor_divide_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_floor_divide_##N(T x, T y) { \
         if (y == 0) return 0; \
         if (NEGATIVE(y == (T)-1)) return (T)-x; \
         return x / y - (T)NEGATIVE(x % y != 0 && (x < 0) != (y < 0)); \
@@ -64,61 +64,61 @@ GPUAD_FOR_INTEGERS(uint64_t, u64, GPUAD_UNSIGNED)
 
 // -- what C's library has, or the processor -------------------------------------------------------
 #define GPUAD_FROM_LIBRARY(T, N, S) \
-    static inline T gpuad_absolute_##N(T x) { return fabs##S(x); } \
-    static inline T gpuad_cbrt_##N(T x) { return cbrt##S(x); } \
-    static inline T gpuad_ceil_##N(T x) { return ceil##S(x); } \
-    static inline T gpuad_copysign_##N(T x, T y) { return copysign##S(x, y); } \
-    static inline T gpuad_floor_##N(T x) { return floor##S(x); } \
-    static inline T gpuad_fmod_##N(T x, T y) { return fmod##S(x, y); } \
-    static inline T gpuad_nextafter_##N(T x, T y) { return nextafter##S(x, y); } \
-    static inline T gpuad_rint_##N(T x) { return rint##S(x); } \
-    static inline T gpuad_sqrt_##N(T x) { return sqrt##S(x); } \
-    static inline T gpuad_trunc_##N(T x) { return trunc##S(x); } \
-    static inline T gpuad_conjugate_##N(T x) { return x; } \
-    static inline T gpuad_real_##N(T x) { return x; } \
-    static inline T gpuad_imag_##N(T x) { return (void)x, 0; } \
-    static inline int gpuad_isnan_##N(T x) { return x != x; } \
-    static inline int gpuad_isinf_##N(T x) { return fabs##S(x) == (T)INFINITY; } \
-    static inline int gpuad_isfinite_##N(T x) { return fabs##S(x) < (T)INFINITY; } \
-    static inline int gpuad_signbit_##N(T x) { return copysign##S(1, x) < 0; }
+    GPUAD_INLINE T gpuad_absolute_##N(T x) { return fabs##S(x); } \
+    GPUAD_INLINE T gpuad_cbrt_##N(T x) { return cbrt##S(x); } \
+    GPUAD_INLINE T gpuad_ceil_##N(T x) { return ceil##S(x); } \
+    GPUAD_INLINE T gpuad_copysign_##N(T x, T y) { return copysign##S(x, y); } \
+    GPUAD_INLINE T gpuad_floor_##N(T x) { return floor##S(x); } \
+    GPUAD_INLINE T gpuad_fmod_##N(T x, T y) { return fmod##S(x, y); } \
+    GPUAD_INLINE T gpuad_nextafter_##N(T x, T y) { return nextafter##S(x, y); } \
+    GPUAD_INLINE T gpuad_rint_##N(T x) { return rint##S(x); } \
+    GPUAD_INLINE T gpuad_sqrt_##N(T x) { return sqrt##S(x); } \
+    GPUAD_INLINE T gpuad_trunc_##N(T x) { return trunc##S(x); } \
+    GPUAD_INLINE T gpuad_conjugate_##N(T x) { return x; } \
+    GPUAD_INLINE T gpuad_real_##N(T x) { return x; } \
+    GPUAD_INLINE T gpuad_imag_##N(T x) { return (void)x, 0; } \
+    GPUAD_INLINE int gpuad_isnan_##N(T x) { return x != x; } \
+    GPUAD_INLINE int gpuad_isinf_##N(T x) { return fabs##S(x) == (T)INFINITY; } \
+    GPUAD_INLINE int gpuad_isfinite_##N(T x) { return fabs##S(x) < (T)INFINITY; } \
+    GPUAD_INLINE int gpuad_signbit_##N(T x) { return copysign##S(1, x) < 0; }
 GPUAD_FROM_LIBRARY(float, f32, f)
 GPUAD_FROM_LIBRARY(double, f64, )
 
 #define GPUAD_WHOLE(T, N) \
-    static inline T gpuad_ceil_##N(T x) { return x; } \
-    static inline T gpuad_floor_##N(T x) { return x; } \
-    static inline T gpuad_rint_##N(T x) { return x; } \
-    static inline T gpuad_trunc_##N(T x) { return x; } \
-    static inline T gpuad_conjugate_##N(T x) { return x; } \
-    static inline T gpuad_real_##N(T x) { return x; } \
-    static inline T gpuad_imag_##N(T x) { return (void)x, 0; } \
-    static inline T gpuad_fmax_##N(T x, T y) { return x > y ? x : y; } \
-    static inline T gpuad_fmin_##N(T x, T y) { return x < y ? x : y; } \
-    static inline int gpuad_isnan_##N(T x) { return (void)x, 0; } \
-    static inline int gpuad_isinf_##N(T x) { return (void)x, 0; } \
-    static inline int gpuad_isfinite_##N(T x) { return (void)x, 1; }
+    GPUAD_INLINE T gpuad_ceil_##N(T x) { return x; } \
+    GPUAD_INLINE T gpuad_floor_##N(T x) { return x; } \
+    GPUAD_INLINE T gpuad_rint_##N(T x) { return x; } \
+    GPUAD_INLINE T gpuad_trunc_##N(T x) { return x; } \
+    GPUAD_INLINE T gpuad_conjugate_##N(T x) { return x; } \
+    GPUAD_INLINE T gpuad_real_##N(T x) { return x; } \
+    GPUAD_INLINE T gpuad_imag_##N(T x) { return (void)x, 0; } \
+    GPUAD_INLINE T gpuad_fmax_##N(T x, T y) { return x > y ? x : y; } \
+    GPUAD_INLINE T gpuad_fmin_##N(T x, T y) { return x < y ? x : y; } \
+    GPUAD_INLINE int gpuad_isnan_##N(T x) { return (void)x, 0; } \
+    GPUAD_INLINE int gpuad_isinf_##N(T x) { return (void)x, 0; } \
+    GPUAD_INLINE int gpuad_isfinite_##N(T x) { return (void)x, 1; }
 GPUAD_WHOLE(int64_t, i64)
 GPUAD_WHOLE(uint64_t, u64)
 
 #define GPUAD_OF_COMPLEX(T, N, S, R, M) \
     /* Compilers have CMPLX only where the library does. */ \
-    static inline T gpuad_pair_##N(R re, R im) { \
+    GPUAD_INLINE T gpuad_pair_##N(R re, R im) { \
         union { \
             R parts[2]; \
             T whole; \
         } z = {{re, im}}; \
         return z.whole; \
     } \
-    static inline R gpuad_absolute_##N(T z) { return gpuad_hypot_##M(creal##S(z), cimag##S(z)); } \
-    static inline T gpuad_conjugate_##N(T z) { return conj##S(z); } \
-    static inline R gpuad_real_##N(T z) { return creal##S(z); } \
-    static inline R gpuad_imag_##N(T z) { return cimag##S(z); } \
+    GPUAD_INLINE R gpuad_absolute_##N(T z) { return gpuad_hypot_##M(creal##S(z), cimag##S(z)); } \
+    GPUAD_INLINE T gpuad_conjugate_##N(T z) { return conj##S(z); } \
+    GPUAD_INLINE R gpuad_real_##N(T z) { return creal##S(z); } \
+    GPUAD_INLINE R gpuad_imag_##N(T z) { return cimag##S(z); } \
     /* As NumPy's: a product doesn't ask whether NaN should have been infinite, a quotient is R. L. Smith's. */ \
-    static inline T gpuad_times_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_times_##N(T x, T y) { \
         const R a = creal##S(x), b = cimag##S(x), c = creal##S(y), d = cimag##S(y); \
         return gpuad_pair_##N(a * c - b * d, a * d + b * c); \
     } \
-    static inline T gpuad_quotient_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_quotient_##N(T x, T y) { \
         const R a = creal##S(x), b = cimag##S(x), c = creal##S(y), d = cimag##S(y); \
         const int flat = fabs##S(c) >= fabs##S(d); \
         const R ratio = flat ? d / c : c / d, scale = 1 / (flat ? c + d * ratio : c * ratio + d); \
@@ -126,7 +126,7 @@ GPUAD_WHOLE(uint64_t, u64)
         return gpuad_pair_##N((flat ? a + b * ratio : a * ratio + b) * scale, (flat ? b - a * ratio : b * ratio - a) * scale); \
     } \
     /* Small whole exponents by products, as NumPy takes them: the logarithm loses digits. */ \
-    static inline T gpuad_power_##N(T x, T y) { \
+    GPUAD_INLINE T gpuad_power_##N(T x, T y) { \
         const R n = creal##S(y); \
         if (cimag##S(y) != 0 || n != rint##S(n) || fabs##S(n) >= 100) \
             return x == 0 ? gpuad_pair_##N(n > 0 ? 0 : (R)NAN, n > 0 ? 0 : (R)NAN) : cpow##S(x, y); \
@@ -135,11 +135,11 @@ GPUAD_WHOLE(uint64_t, u64)
             if (left & 1) result = gpuad_times_##N(result, square); \
         return n < 0 ? gpuad_quotient_##N(1, result) : result; \
     } \
-    static inline int gpuad_isnan_##N(T z) { return z != z; } \
-    static inline int gpuad_isinf_##N(T z) { \
+    GPUAD_INLINE int gpuad_isnan_##N(T z) { return z != z; } \
+    GPUAD_INLINE int gpuad_isinf_##N(T z) { \
         return fabs##S(creal##S(z)) == (R)INFINITY || fabs##S(cimag##S(z)) == (R)INFINITY; \
     } \
-    static inline int gpuad_isfinite_##N(T z) { \
+    GPUAD_INLINE int gpuad_isfinite_##N(T z) { \
         return fabs##S(creal##S(z)) < (R)INFINITY && fabs##S(cimag##S(z)) < (R)INFINITY; \
     }
 GPUAD_OF_COMPLEX(float _Complex, c64, f, float, f32)

@@ -12,7 +12,7 @@
 #include "host_circular.h"
 
 // (erf(x) - x) / x for |x| <= 1 (0.85 for floats), by x^2.
-static inline double gpuad_erf_near_0_f64(double z) {
+GPUAD_INLINE double gpuad_erf_near_0_f64(double z) {
     double q = -0x1.acdb0a59f0a35p-31;
     q = GPUAD_FMA_F64(q, z, 0x1.d782f2eb3d219p-27);
     q = GPUAD_FMA_F64(q, z, -0x1.5c16a7cf8e692p-23);
@@ -26,7 +26,7 @@ static inline double gpuad_erf_near_0_f64(double z) {
     q = GPUAD_FMA_F64(q, z, -0x1.812746b0379c2p-2);
     return GPUAD_FMA_F64(q, z, 0x1.06eba8214db68p-3);
 }
-static inline float gpuad_erf_near_0_f32(float z) {
+GPUAD_INLINE float gpuad_erf_near_0_f32(float z) {
     float q = -0x1.4bc7fap-11f;
     q = GPUAD_FMA_F32(q, z, 0x1.4b30a4p-8f);
     q = GPUAD_FMA_F32(q, z, -0x1.b728d8p-6f);
@@ -36,7 +36,7 @@ static inline float gpuad_erf_near_0_f32(float z) {
 }
 
 // -log(erfc(1 + t)) for 0 <= t <= 5; -log(erfc(0.85 + t)) for floats, t <= 3.15. Needed to the precision of erf.
-static inline double gpuad_log_erfc_f64(double t) {
+GPUAD_INLINE double gpuad_log_erfc_f64(double t) {
     double q = 0x1.5afa528acba91p-38;
     q = GPUAD_FMA_F64(q, t, -0x1.098cf125cac38p-33);
     q = GPUAD_FMA_F64(q, t, 0x1.6e6ffa64fa513p-30);
@@ -56,7 +56,7 @@ static inline double gpuad_log_erfc_f64(double t) {
     q = GPUAD_FMA_F64(q, t, 0x1.51c9b0006c21ep+1);
     return GPUAD_FMA_F64(q, t, 0x1.d97fbf27aa2a1p+0);
 }
-static inline float gpuad_log_erfc_f32(float t) {
+GPUAD_INLINE float gpuad_log_erfc_f32(float t) {
     float q = -0x1.ab280ep-13f;
     q = GPUAD_FMA_F32(q, t, 0x1.108446p-9f);
     q = GPUAD_FMA_F32(q, t, -0x1.780826p-7f);
@@ -66,7 +66,7 @@ static inline float gpuad_log_erfc_f32(float t) {
     return GPUAD_FMA_F32(q, t, 0x1.78fb52p+0f);
 }
 
-static inline double gpuad_erf_f64(double x) {
+GPUAD_INLINE double gpuad_erf_f64(double x) {
     double y = fabs(x), s, p;
     const double below = y < 1.0 ? y : 1.0, near = GPUAD_FMA_F64(below, gpuad_erf_near_0_f64(below * below), below);
     y = 6.0 < y ? 6.0 : y;
@@ -74,7 +74,7 @@ static inline double gpuad_erf_f64(double x) {
     const double far = 1.0 - 4.0 * s * (1.0 + p);
     return copysign(y < 1.0 ? near : far, x);
 }
-static inline float gpuad_erf_f32(float x) {
+GPUAD_INLINE float gpuad_erf_f32(float x) {
     float y = fabsf(x), s, p;
     const float below = y < 0.85f ? y : 0.85f;
     const float near = GPUAD_FMA_F32(below, gpuad_erf_near_0_f32(below * below), below);
@@ -86,7 +86,7 @@ static inline float gpuad_erf_f32(float x) {
 
 // exp(x^2) erfc(x) (1 + 2 x) for x >= 1/2, by t = (x - 3) / (x + 3). The idea of that form is from M. M. Shepherd and
 // J. G. Laframboise, Math. Comp. 36 (1981).
-static inline double gpuad_scaled_erfc_times(double t) {
+GPUAD_INLINE double gpuad_scaled_erfc_times(double t) {
     double q = -0x1.a08c8ee0067b3p-27;
     q = GPUAD_FMA_F64(q, t, 0x1.ea5bf340c4629p-27);
     q = GPUAD_FMA_F64(q, t, 0x1.d70d4b56a444ap-24);
@@ -111,19 +111,19 @@ static inline double gpuad_scaled_erfc_times(double t) {
     return GPUAD_FMA_F64(q, t, 0x1.40c522d7e4987p+0);
 }
 // exp(x^2) erfc(x) for x >= 0.47, up to 1e100.
-static inline double gpuad_scaled_erfc(double x) {
+GPUAD_INLINE double gpuad_scaled_erfc(double x) {
     return gpuad_scaled_erfc_times((x - 3.0) / (x + 3.0)) / (1.0 + 2.0 * x);
 }
 
 // exp(-(square + low)) y, rounded once if it is denormal. The square is not negative.
-static inline double gpuad_times_gaussian(double square, double low, double y) {
+GPUAD_INLINE double gpuad_times_gaussian(double square, double low, double y) {
     double rounded;
     square = 800.0 < square ? 800.0 : square;
     const double r = gpuad_reduce_exp_f64(-square, &rounded) - low;
     return gpuad_scale_f64((1.0 + gpuad_expm1_near_0_f64(r)) * y, rounded);
 }
 
-static inline double gpuad_erfc_f64(double x) {
+GPUAD_INLINE double gpuad_erfc_f64(double x) {
     double y = fabs(x), low;
     y = 40.0 < y ? 40.0 : y;
     const double below = y < 0.5 ? x : 0.0, near = 1.0 - GPUAD_FMA_F64(below, gpuad_erf_near_0_f64(below * below), below);
@@ -132,7 +132,7 @@ static inline double gpuad_erfc_f64(double x) {
 }
 
 // Both parts of x^2 / 2 are exact, where erfc would get a rounded argument.
-static inline double gpuad_ndtr_f64(double x) {
+GPUAD_INLINE double gpuad_ndtr_f64(double x) {
     double y = fabs(x), low;
     y = 60.0 < y ? 60.0 : y;
     const double w = y * 0x1.6a09e667f3bcdp-1, below = y < 0.7 ? w : 0.0;
@@ -142,7 +142,7 @@ static inline double gpuad_ndtr_f64(double x) {
     return y < 0.7 ? 0.5 + near : x > 0 ? 1.0 - tail : tail;
 }
 
-static inline double gpuad_log_ndtr_f64(double x) {
+GPUAD_INLINE double gpuad_log_ndtr_f64(double x) {
     const double w = fabs(x) * 0x1.6a09e667f3bcdp-1, bounded = 1e100 < w ? 1e100 : w;
     const double far = gpuad_log_f64(0.5 * gpuad_scaled_erfc(bounded)) - 0.5 * x * x;
     const double near = gpuad_log1p_f64(-gpuad_ndtr_f64(-x));
@@ -150,7 +150,7 @@ static inline double gpuad_log_ndtr_f64(double x) {
 }
 
 // erfinv(p) / p for |p| <= 0.52, by p^2.
-static inline double gpuad_erfinv_near_0(double z) {
+GPUAD_INLINE double gpuad_erfinv_near_0(double z) {
     double q = 0x1.29333e7015ad9p-3;
     q = GPUAD_FMA_F64(q, z, -0x1.1fff1b4d1f2bbp-3);
     q = GPUAD_FMA_F64(q, z, 0x1.f3a03bf491589p-4);
@@ -168,7 +168,7 @@ static inline double gpuad_erfinv_near_0(double z) {
     return GPUAD_FMA_F64(q, z, 0x1.c5bf891b4ef6bp-1);
 }
 // x / s with erfc(x) = exp(-s^2) for s >= 0.85, by 1/s, to 4e-5.
-static inline double gpuad_erfcinv_start(double u) {
+GPUAD_INLINE double gpuad_erfcinv_start(double u) {
     double q = 0x1.ada3d7e73cb2ap-3;
     q = GPUAD_FMA_F64(q, u, -0x1.0b2170dcc84dcp+0);
     q = GPUAD_FMA_F64(q, u, 0x1.1bbc01828864ap+1);
@@ -180,30 +180,30 @@ static inline double gpuad_erfcinv_start(double u) {
 }
 
 // One of Newton's steps to log(erfc(x)) = log_q, which is nearly a parabola in x.
-static inline double gpuad_nearer(double x, double log_q) {
+GPUAD_INLINE double gpuad_nearer(double x, double log_q) {
     const double scaled = gpuad_scaled_erfc(x);
     return x + ((gpuad_log_f64(scaled) - log_q) - x * x) * scaled * 0x1.c5bf891b4ef6bp-1;
 }
 // x with erfc(x) = q for 0 <= q <= 0.48.
-static inline double gpuad_erfcinv_tail(double q) {
+GPUAD_INLINE double gpuad_erfcinv_tail(double q) {
     const double log_q = gpuad_log_f64(q), s = sqrt(-log_q);
     const double x = gpuad_nearer(gpuad_nearer(s * gpuad_erfcinv_start(1.0 / s), log_q), log_q);
     return q == 0 ? INFINITY : x;
 }
-static inline double gpuad_erfinv_f64(double p) {
+GPUAD_INLINE double gpuad_erfinv_f64(double p) {
     const double y = fabs(p);
     const int near = y <= 0.52;
     const double tail = gpuad_erfcinv_tail(near ? 0.25 : 1.0 - y);
     return near ? p * gpuad_erfinv_near_0(p * p) : y <= 1 ? copysign(tail, p) : (double)NAN;
 }
-static inline double gpuad_erfcinv_f64(double q) {
+GPUAD_INLINE double gpuad_erfcinv_f64(double q) {
     const double smaller = q <= 1 ? q : 2.0 - q, p = 1.0 - q;
     const int near = smaller >= 0.48;
     const double tail = gpuad_erfcinv_tail(near ? 0.25 : smaller);
     const double y = near ? p * gpuad_erfinv_near_0(p * p) : q > 1 ? -tail : tail;
     return q >= 0 && q <= 2 ? y : (double)NAN;
 }
-static inline double gpuad_ndtri_f64(double p) {
+GPUAD_INLINE double gpuad_ndtri_f64(double p) {
     // Both are exact: 2 p below 1/2, 2 (1 - p) above.
     const double smaller = p <= 0.5 ? 2.0 * p : 2.0 * (1.0 - p);
     const int near = smaller >= 0.48;
@@ -213,11 +213,11 @@ static inline double gpuad_ndtri_f64(double p) {
 }
 
 // -- gamma functions ------------------------------------------------------------------------------
-static inline double gpuad_gamma_f64(double x) { return tgamma(x); }
-static inline double gpuad_gammaln_f64(double x) { return lgamma(x); }
+GPUAD_INLINE double gpuad_gamma_f64(double x) { return tgamma(x); }
+GPUAD_INLINE double gpuad_gammaln_f64(double x) { return lgamma(x); }
 
 // digamma(3/2 + u) / (3/2 + u - root) for |u| <= 1/2.
-static inline double gpuad_digamma_by_root(double u) {
+GPUAD_INLINE double gpuad_digamma_by_root(double u) {
     double q = -0x1.72474986f48e7p-13;
     q = GPUAD_FMA_F64(q, u, 0x1.107968ab4ca5ap-12);
     q = GPUAD_FMA_F64(q, u, -0x1.343c758dd95c8p-13);
@@ -263,7 +263,7 @@ static inline double gpuad_digamma_f64(double x) {
 }
 
 #define GPUAD_BY_DOUBLE(name) \
-    static inline float gpuad_##name##_f32(float x) { return (float)gpuad_##name##_f64((double)x); }
+    GPUAD_INLINE float gpuad_##name##_f32(float x) { return (float)gpuad_##name##_f64((double)x); }
 GPUAD_BY_DOUBLE(erfc)
 GPUAD_BY_DOUBLE(ndtr)
 GPUAD_BY_DOUBLE(log_ndtr)

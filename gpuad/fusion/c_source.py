@@ -10,9 +10,9 @@ Numbers and lengths are arguments: kernels of programs that differ in them alone
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from .c_order import ANGLES, Order, Segment, takes_angles
 from .c_types import (
     cast,
     check,
@@ -21,23 +21,11 @@ from .c_types import (
     least,
     load,
     memory_type,
-    names_in,
     sum_type,
     value_type,
     wide,
 )
 from .plan import DType, Output, Plan, Step
-
-#: Functions that cost no more than an addition or two.
-_CHEAP = frozenset(
-    "absolute ceil conjugate copysign deg2rad fabs floor fmax fmin heaviside imag isfinite isinf isnan maximum minimum "
-    "rad2deg real rint sign signbit trunc".split()
-)
-#: What is computed again rather than kept in a row's buffer may cost as much as so many additions.
-_CHEAPER_THAN_A_BUFFER = 8
-
-#: Functions that take angles, up to a certain size if they are to be fast.
-_ANGLES = re.compile(r"\b(sin|cos|tan|sinc)\(")
 
 
 class Sum(NamedTuple):
@@ -92,112 +80,37 @@ class _Writer:
         self.loops = max(plan.ndim, 1)  # a grid without loops is one point
         self.lines: list[str] = []
         self.depth = 1
-        self.steps_from = len(plan.operands) + len(plan.numbers)
         check(plan)
-        self.in_row = [self._varies(v) for v in range(self.steps_from)]
-        self.phase = [0] * self.steps_from
-        for step in plan.steps:
-            phases = [self.phase[a] for a in step.args]
-            if step.fold is not None:
-                self.in_row.append(False)
-                self.phase.append(phases[0] + 1)
-            else:
-                self.in_row.append(any(self.in_row[a] for a in step.args))
-                self.phase.append(max(phases, default=0))
+        self.order = Order(plan)
         self.sums = [sum_of(output) for output in plan.outputs]
-        self.phases = max(self.phase, default=0) + 1
-        self.kept: dict[int, int] = {}  # value: the phase in which it goes into a buffer
-        self._choose_buffers()
-
-    def _varies(self, value: int) -> bool:
-        """Whether an operand or a number differs along the row."""
-        operands = self.plan.operands
-        return value < len(operands) and self.plan.ndim > 0 and operands[value].strides[-1] != 0
-
-    def step(self, value: int) -> Step | None:
-        return self.plan.steps[value - self.steps_from] if value >= self.steps_from else None
-
-    # -- which loop along the row does what ---------------------------------------------------------
-    def _roots(self, phase: int) -> list[int]:
-        """The values that the loop of a phase is there for."""
-        folded = [
-            s.args[0]
-            for v, s in enumerate(self.plan.steps, self.steps_from)
-            if s.fold is not None and self.phase[v] == phase + 1
-        ]
-        stored = [o.value for o in self.plan.outputs if not o.per_row and self.phase[o.value] == phase]
-        return folded + stored + [v for v, when in self.kept.items() if when == phase]
-
-    def _choose_buffers(self) -> None:
-        for phase in reversed(range(self.phases)):
-            self._needed(phase)
-
-    def _needed(self, phase: int) -> list[int]:
-        return self._leading_to(self._roots(phase), phase)
-
-    def _leading_to(self, roots: list[int], phase: int) -> list[int]:
-        """The values that vary along the row and are read or computed in a phase for others, in order; those that come
-        from a buffer are entered into ``kept``."""
-        needed: set[int] = set()
-
-        def visit(value: int) -> None:
-            if not self.in_row[value] or value in needed:
-                return
-            needed.add(value)
-            step = self.step(value)
-            if step is None:
-                return
-            if self.phase[value] < phase and self._cost(value) > _CHEAPER_THAN_A_BUFFER:
-                self.kept[value] = self.phase[value]
-                return
-            for arg in step.args:
-                visit(arg)
-
-        for root in roots:
-            visit(root)
-        return sorted(needed)
-
-    def _cost(self, value: int) -> int:
-        """Of computing a value from the operands, in additions, about."""
-        seen: set[int] = set()
-        stack, cost = [value], 0
-        while stack:
-            v = stack.pop()
-            step = self.step(v)
-            if v in seen or step is None or not self.in_row[v]:
-                continue
-            seen.add(v)
-            names = set(names_in(step.scalar)) - _CHEAP
-            cost += 20 if names else 6 if "/" in step.scalar else 1
-            stack.extend(step.args)
-        return cost
 
     # -- text ---------------------------------------------------------------------------------------
     def put(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
 
     def text(self) -> str:
+        kept = self.order.kept
         self.lines.append(
             f"int {self.name}(const gpuad_slot *call, int64_t split, int64_t first, int64_t last, int64_t chunk) {{"
         )
         self._read_call()
         for k in range(self.loops):
             self.put(f"const int64_t from{k} = split == {k} ? first : 0, to{k} = split == {k} ? last : length{k};")
-        for value in self.kept:
+        for value in kept:
             kind = value_type(self.plan.dtype_of(value))
             self.put(f"{kind} *const row{value} = malloc((length{self.loops - 1} + 1) * sizeof({kind}));")
-        if self.kept:
-            missing = " || ".join(f"!row{value}" for value in self.kept)
+        if kept:
+            missing = " || ".join(f"!row{value}" for value in kept)
             self.put("int failed = 1;")
             self.put(f"if ({missing}) goto end;")
         self._outer_loops(0)
-        if self.kept:
+        if kept:
             self.put("failed = 0;")
             self.lines.append("end:")
-            for value in self.kept:
+            for value in kept:
                 self.put(f"free(row{value});")
         self.put("(void)first, (void)last, (void)chunk;")
-        self.put(f"return {'failed' if self.kept else 0};")
+        self.put(f"return {'failed' if kept else 0};")
         self.lines.append("}")
         self._write_sums()
         return "\n".join(self.lines) + "\n"
@@ -284,7 +197,7 @@ class _Writer:
                 if stride != 0
             ]
             at = " + ".join([f"array{v}", *terms])
-            if self.in_row[v]:
+            if self.order.in_row[v]:
                 self.put(f"const {memory_type(operand.dtype)} *const at{v} = {at};")
             else:
                 # A row without entries may belong to an array without entries.
@@ -302,7 +215,7 @@ class _Writer:
             else:
                 part = self._part(o)
                 self.put(f"{kind} *const to_sum{o} = sums{o} + {2 if way.pairs else 1} * ({part}{start});")
-        for phase in range(self.phases):
+        for phase in range(self.order.phases):
             self._row_values(phase)
             self._row_loop(phase)
 
@@ -316,12 +229,12 @@ class _Writer:
 
     def _row_values(self, phase: int) -> None:
         """What is one value per row, as soon as it is known; and the outputs that are."""
-        for v, step in enumerate(self.plan.steps, self.steps_from):
-            if self.in_row[v] or self.phase[v] != phase:
+        for v, step in enumerate(self.plan.steps, self.order.steps_from):
+            if self.order.in_row[v] or self.order.phase[v] != phase:
                 continue
             self._define(v, _of_any(self._expression(step)) if step.fold is None else self._folded(v, step))
         for o, output in enumerate(self.plan.outputs):
-            if not output.per_row or self.phase[output.value] != phase:
+            if not output.per_row or self.order.phase[output.value] != phase:
                 continue
             value = cast(f"v{output.value}", self.plan.dtype_of(output.value), output.dtype)
             place, way = self._place(o, self.loops - 1), self.sums[o]
@@ -344,61 +257,79 @@ class _Writer:
         return [cast(f"v{a}", self.plan.dtype_of(a), want) for a, want in zip(step.args, step.takes, strict=True)]
 
     def _row_loop(self, phase: int) -> None:
-        """One loop along the row: its values, then the folds, sums and stores that they go into."""
-        last = self.loops - 1
-        folds = [
-            (v, s)
-            for v, s in enumerate(self.plan.steps, self.steps_from)
-            if s.fold is not None and self.phase[v] == phase + 1
-        ]
-        outputs = [o for o, out in enumerate(self.plan.outputs) if not out.per_row and self.phase[out.value] == phase]
-        if not folds and not outputs and phase not in self.kept.values():
-            return
-        adding: list[tuple[str, str, str, str]] = []  # the block's sum, its type, what it goes into
-        reductions: list[str] = []
-        for v, step in folds:
+        """The loops along the row of a phase, over blocks of it where sums are added up or values handed on."""
+        segments = self.order.segments[phase]
+        for segment in segments:
+            self._begin_folds(segment)
+        adding = [self._adding(segment) for segment in segments]
+        parts = [v for segment in segments for v in segment.computes if v in self.order.parts]
+        angles = [v for segment in segments for v in segment.computes if takes_angles(self.order.step(v))]
+        blocks = bool(any(adding) or parts or angles)
+        start, stop = f"from{self.loops - 1}", f"to{self.loops - 1}"
+        if blocks:
+            self.put(f"for (int64_t start = {start}; start < {stop}; start += GPUAD_BLOCK) {{")
+            self.depth += 1
+            self.put(f"const int64_t stop = GPUAD_MIN(start + GPUAD_BLOCK, {stop});")
+            start, stop = "start", "stop"
+            for v in parts:
+                self.put(f"{value_type(self.plan.dtype_of(v))} part{v}[GPUAD_BLOCK];")
+        for segment, sums in zip(segments, adding, strict=True):
+            self._segment(segment, sums, phase, f"for (int64_t i = {start}; i < {stop}; ++i) {{")
+        if blocks:
+            self.depth -= 1
+            self.put("}")
+
+    def _begin_folds(self, segment: Segment) -> None:
+        for v in segment.folds:
+            step = self._step(v)
             if step.fold == "add":
-                kind = sum_type(step.takes[0])
-                self.put(f"{kind} sum_{v} = 0, error_{v} = 0;")
-                adding.append((f"block_{v}", kind, f"sum_{v}", f"error_{v}"))
-            else:
-                self.put(f"{value_type(step.takes[0])} most_{v} = {least(step)};")
-                reductions.append(f"{'max' if step.fold == 'maximum' else 'min'}:most_{v}")
-                if step.takes[0].kind == "f":
-                    self.put(f"int{8 * max(step.takes[0].itemsize, 4)}_t nan_{v} = 0;")
-                    reductions.append(f"|:nan_{v}")
-        for o in outputs:
+                self.put(f"{sum_type(step.takes[0])} sum_{v} = 0, error_{v} = 0;")
+                continue
+            self.put(f"{value_type(step.takes[0])} most_{v} = {least(step)};")
+            if step.takes[0].kind == "f":
+                self.put(f"int{8 * max(step.takes[0].itemsize, 4)}_t nan_{v} = 0;")
+
+    def _step(self, value: int) -> Step:
+        return self.plan.steps[value - self.order.steps_from]
+
+    def _adding(self, segment: Segment) -> list[tuple[str, str, str, str]]:
+        """Of each sum along the row: the block's, its type, and the sum and the error that it goes into."""
+        adding = [
+            (f"block_{v}", sum_type(self._step(v).takes[0]), f"sum_{v}", f"error_{v}")
+            for v in segment.folds
+            if self._step(v).fold == "add"
+        ]
+        for o in segment.outputs:
             way = self.sums[o]
             if way is not None and way.pairs:
                 there = (f"sum{o}", f"error{o}") if way.first is not None else (f"to_sum{o}[0]", f"to_sum{o}[1]")
                 adding.append((f"block{o}", sum_type(self.plan.outputs[o].dtype), *there))
-        angles = [v for v in self._needed(phase) if v not in self.kept or self.phase[v] == phase]  # computed here
-        angles = [v for v in angles if _takes_angles(self.step(v))]
-        start, stop = f"from{last}", f"to{last}"
-        if adding or angles:
-            self.put(f"for (int64_t start = {start}; start < {stop}; start += GPUAD_BLOCK) {{")
-            self.depth += 1
-            self.put(f"const int64_t stop = GPUAD_MIN(start + GPUAD_BLOCK, {stop});")
-            for name, kind, _, _ in adding:
-                # The parts of complex numbers are added up apart, for then the compiler makes vectors of them.
-                names = [f"{name}_re", f"{name}_im"] if "_Complex" in kind else [name]
-                reductions += [f"+:{name}" for name in names]
-                self.put(f"{kind.split()[0]} {' = 0, '.join(names)} = 0;")
-            start, stop = "start", "stop"
-        loop = f"for (int64_t i = {start}; i < {stop}; ++i) {{"
-        points = self._points(phase, folds, outputs)
+        return adding
+
+    def _segment(self, segment: Segment, adding: list[tuple[str, str, str, str]], phase: int, loop: str) -> None:
+        reductions = []
+        for v in segment.folds:
+            step = self._step(v)
+            if step.fold != "add":
+                reductions.append(f"{'max' if step.fold == 'maximum' else 'min'}:most_{v}")
+                reductions += [f"|:nan_{v}"] * (step.takes[0].kind == "f")
+        for name, kind, _, _ in adding:
+            # The parts of complex numbers are added up apart, for then the compiler makes vectors of them.
+            names = [f"{name}_re", f"{name}_im"] if "_Complex" in kind else [name]
+            reductions += [f"+:{name}" for name in names]
+            self.put(f"{kind.split()[0]} {' = 0, '.join(names)} = 0;")
+        points = self._reads(segment.reads, phase) + self._computes(segment.computes) + self._uses(segment)
+        angles = [v for v in segment.computes if takes_angles(self.order.step(v))]
         if angles:
-            self._look_for_wide(angles, phase, loop)
-            self.put("if (wide)")
+            wide = f"wide{angles[0]}"
+            self._look_for_wide(wide, angles, segment, phase, loop)
+            self.put(f"if ({wide})")
             self._put_loop("", loop, [_of_any(line) for line in points])
             self.put("else")
         self._put_loop("#pragma omp simd" + "".join(f" reduction({r})" for r in reductions), loop, points)
-        if adding or angles:
-            for name, kind, total, error in adding:
-                block = f"gpuad_pair_c128({name}_re, {name}_im)" if "_Complex" in kind else name
-                self.put(f"GPUAD_ADD_BLOCK({total}, {error}, {block});")
-            self.depth -= 1
-            self.put("}")
+        for name, kind, total, error in adding:
+            block = f"gpuad_pair_c128({name}_re, {name}_im)" if "_Complex" in kind else name
+            self.put(f"GPUAD_ADD_BLOCK({total}, {error}, {block});")
 
     def _put_loop(self, pragma: str, head: str, body: list[str]) -> None:
         self.lines += [pragma] * bool(pragma)
@@ -406,46 +337,58 @@ class _Writer:
         self.lines += ["    " * (self.depth + 1) + line for line in body]
         self.put("}")
 
-    def _look_for_wide(self, angles: list[int], phase: int, loop: str) -> None:
+    def _look_for_wide(self, wide: str, angles: list[int], segment: Segment, phase: int, loop: str) -> None:
         """See whether one of the angles in a block is too large for the functions that vectors are made of."""
-        steps = [step for step in map(self.step, angles) if step is not None]
+        steps = [self._step(v) for v in angles]
+        leading, stack = set(), [a for step in steps for a in step.args]
+        while stack:
+            v = stack.pop()
+            leading.add(v)
+            if v in segment.computes:
+                stack.extend(self._step(v).args)
         kind = f"int{32 if all(step.takes[0].itemsize <= 4 for step in steps) else 64}_t"
-        self.put(f"{kind} wide = 0;")
-        body = self._values(self._leading_to([a for step in steps for a in step.args], phase), phase, store=False)
-        body += [f"wide |= has_wide_angle({arg});" for step in steps for arg in self._arguments(step)]
-        self._put_loop("#pragma omp simd reduction(|:wide)", loop, body)
+        self.put(f"{kind} {wide} = 0;")
+        body = self._reads(tuple(v for v in segment.reads if v in leading), phase)
+        body += self._computes(tuple(v for v in segment.computes if v in leading), store=False)
+        body += [f"{wide} |= has_wide_angle({arg});" for step in steps for arg in self._arguments(step)]
+        self._put_loop(f"#pragma omp simd reduction(|:{wide})", loop, body)
 
-    def _values(self, values: list[int], phase: int, *, store: bool = True) -> list[str]:
-        """The definitions of values that vary along the row, in a phase."""
+    def _reads(self, values: tuple[int, ...], phase: int) -> list[str]:
         lines = []
         for v in values:
-            step = self.step(v)
-            if step is None:
+            if v < len(self.plan.operands):
                 operand = self.plan.operands[v]
                 stride = operand.strides[-1]
                 index = "i" if stride == 1 else f"i * {f'stride{v}_{self.loops - 1}' if stride is None else stride}"
                 text = load(f"at{v}[{index}]", operand.dtype)
-            elif v in self.kept and self.phase[v] < phase:
-                text = f"row{v}[i]"
             else:
-                text = self._expression(step)
+                text = f"row{v}[i]" if v in self.order.kept else f"part{v}[i - start]"
             lines.append(f"const {value_type(self.plan.dtype_of(v))} v{v} = {text};")
-            if store and v in self.kept and self.phase[v] == phase:
-                lines.append(f"row{v}[i] = v{v};")
         return lines
 
-    def _points(self, phase: int, folds: list[tuple[int, Step]], outputs: list[int]) -> list[str]:
-        """What is done at every point."""
-        lines = self._values(self._needed(phase), phase)
-        for v, step in folds:
-            arg = cast(f"v{step.args[0]}", self.plan.dtype_of(step.args[0]), step.takes[0])
+    def _computes(self, values: tuple[int, ...], *, store: bool = True) -> list[str]:
+        lines = []
+        for v in values:
+            lines.append(f"const {value_type(self.plan.dtype_of(v))} v{v} = {self._expression(self._step(v))};")
+            if store and v in self.order.kept:
+                lines.append(f"row{v}[i] = v{v};")
+            elif store and v in self.order.parts:
+                lines.append(f"part{v}[i - start] = v{v};")
+        return lines
+
+    def _uses(self, segment: Segment) -> list[str]:
+        """Folds, sums and stores at every point."""
+        lines = []
+        for v in segment.folds:
+            step = self._step(v)
+            arg = self._arguments(step)[0]
             if step.fold == "add":
                 lines += _added(f"block_{v}", arg, step.takes[0])
-            else:
-                lines.append(f"most_{v} = most_{v} {'>' if step.fold == 'maximum' else '<'} {arg} ? most_{v} : {arg};")
-                if step.takes[0].kind == "f":
-                    lines.append(f"nan_{v} |= {arg} != {arg};")
-        for o in outputs:
+                continue
+            lines.append(f"most_{v} = most_{v} {'>' if step.fold == 'maximum' else '<'} {arg} ? most_{v} : {arg};")
+            if step.takes[0].kind == "f":
+                lines.append(f"nan_{v} |= {arg} != {arg};")
+        for o in segment.outputs:
             output, way = self.plan.outputs[o], self.sums[o]
             have = self.plan.dtype_of(output.value)
             if way is None:
@@ -500,10 +443,6 @@ def _added(name: str, value: str, dtype: DType) -> list[str]:
     return [f"{name} += {value};"]
 
 
-def _takes_angles(step: Step | None) -> bool:
-    return step is not None and bool(_ANGLES.search(step.scalar)) and step.takes[0].kind == "f"
-
-
 def _of_any(text: str) -> str:
     """With functions that take angles of any size; of complex numbers they all do."""
-    return _ANGLES.sub(r"\1_of_any(", text)
+    return ANGLES.sub(r"\1_of_any(", text)

@@ -52,9 +52,8 @@ FLAGS = (
 def compile(plan: Plan) -> Kernel:
     """What runs ``plan``: call it with a ``Call`` on NumPy arrays, and its outputs have been written.
 
-    An output may be the memory of an operand that lies there in the same way, if the plan has neither folds nor
-    sums. Raises ``c_types.CannotCompile`` (a ``NotImplementedError``) if the plan can't be had in C, and
-    ``compiler.CompilerUnavailable``.
+    No output shares memory with an operand. Raises ``c_types.CannotCompile`` (a ``NotImplementedError``) if the plan
+    can't be had in C, and ``compiler.CompilerUnavailable``.
     """
     source = c_source.prelude() + c_source.function(plan, "kernel")
     return Kernel(plan, compiler.shared_library(source, FLAGS))

@@ -3,6 +3,9 @@
 A test that asks for the fixture ``backend`` or ``xp`` runs once on each. Without the option that is NumPy
 and the strict stand-in for a device, and CuPy where a GPU answers. ``--backend cupy`` without a GPU runs
 CuPy on the CPU (``cupy_on_cpu``). What can't be tested here is skipped, and the end of the run says why.
+
+``--fused``: operations on arrays of any size wait to be fused, as otherwise on large ones alone, and kernels are run by
+blocked NumPy, which needs no compiler. Tests marked ``unfused`` are about work that is done at once.
 """
 
 from __future__ import annotations
@@ -104,10 +107,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=[*NAMES, "all"],
         help="run the tests on this backend (repeatable); cupy without a GPU is run on the CPU",
     )
+    parser.addoption("--write-counts", action="store_true", help="write what test_counts.py counts to its file")
+    parser.addoption("--fused", action="store_true", help="operations on NumPy arrays of any size are fused")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "unfused: about operations that are done at once, with --fused too")
     config.stash[CHOICE] = Choice(config.getoption("backend") or [])
+    if config.getoption("fused"):
+        os.environ.setdefault("GPUAD_CPU_EXECUTOR", "numpy")
+        from gpuad.backend import numpy_backend
+        from gpuad.fusion import pending
+
+        pending.LARGE[numpy_backend] = 0
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -145,6 +157,15 @@ def numpy_by_default(request: pytest.FixtureRequest) -> Iterator[None]:
     import gpuad
 
     with contextlib.nullcontext() if "backend" in request.fixturenames else gpuad.use("numpy"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def one_by_one(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test marked ``unfused`` is about operations that are done when they are called."""
+    import gpuad
+
+    with gpuad.fusion(False) if request.node.get_closest_marker("unfused") else contextlib.nullcontext():
         yield
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 
 import gpuad
 import gpuad.numpy as gnp
+from command_line import ROOT, environment
 from gpuad import checkpoint, cost, custom_vjp, grad, hvp, jacfwd, jacrev, jvp, value_and_grad, vjp, vmap
 
 W = np.linspace(-1.0, 1.0, 12).reshape(3, 4)
@@ -264,3 +267,12 @@ def test_a_program_without_a_file():
     ((line, _),) = counted.by_line.items()
     assert line == ("<typed in>", 2, "f")
     assert "<typed in>:2 f" in str(counted)
+
+
+def test_the_page_shows_what_its_program_prints(tmp_path):
+    page = (ROOT / "docs" / "textbook.md").read_text()
+    program, table = (block.strip("\n") for block in re.findall(r"```(?:python)?\n(.*?)```", page, re.DOTALL))
+    (tmp_path / "network.py").write_text(program)
+    done = subprocess.run([sys.executable, "network.py"], cwd=tmp_path, env=environment({"GPUAD_BACKEND": "numpy"}),
+                          capture_output=True, text=True, timeout=120)  # fmt: skip
+    assert (done.stderr, done.stdout.strip("\n").splitlines()) == ("", table.splitlines())

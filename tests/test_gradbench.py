@@ -288,7 +288,7 @@ def test_saddle(output_of, function):
     assert_close(output_of("saddle", function, start=start.tolist()), want)
 
 
-@pytest.mark.parametrize("function", ["ff", "rr"])
+@pytest.mark.parametrize("function", ["fr", "rr"])
 def test_particle(function):
     w = 0.2034  # a step or two from where descent gives up
     want = by_hand.particle(w)

@@ -42,7 +42,7 @@ class Collected:
             self._known[x] = self.number_of(x.args[0], None, x)
             return
         if type(op) is Sum:
-            op = Apply("sum", "{0}", (x.dtype,), x.dtype, "add")
+            op = Apply("sum", "{0}", (x.dtype,), x.dtype, op.how)
             shape: Shape = x.args[0].shape
         else:
             shape = x.shape

@@ -22,7 +22,7 @@ from ..backend.interface import Backend
 from . import switch
 
 #: What runs into more operations than this is computed, and so are arrays of which that many sums wait.
-STEPS, SUMS = 192, 3
+STEPS, SUMS = 192, 8
 #: So many arrays are read by one kernel at most.
 READS = 24
 
@@ -41,9 +41,13 @@ class Apply(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """The sum over ``axes``; what is left has the shape of the array that it makes, but for axes of length 1."""
+    """The sum over ``axes``; what is left has the shape of the array that it makes, but for axes of length 1.
+
+    ``how``: as ``fold`` of ``plan.Step``; what isn't a sum is along a row.
+    """
 
     axes: tuple[int, ...]
+    how: str = "add"
 
 
 class View(NamedTuple):
@@ -261,13 +265,25 @@ def _join(a: Region, b: Region) -> Region:
     return a
 
 
-def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...]) -> Pending:
-    """The sum of ``x`` over ``axes``, as an array of ``shape``."""
+#: Rows shorter than that aren't worth a loop of their own, and longer ones don't stay in a cache.
+SHORT, LONG = 8, 1 << 14
+
+
+def is_row(axes: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether ``axes`` of an array of ``shape`` are its last ones, and of a length that is worth a loop."""
+    n, length = len(axes), 1
+    for i in axes:
+        length *= shape[i]
+    return 0 < n < len(shape) and axes == tuple(range(len(shape) - n, len(shape))) and SHORT <= length <= LONG
+
+
+def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...], how: str = "add") -> Pending:
+    """The sum of ``x`` over ``axes``, as an array of ``shape``; or the largest or smallest entry, see ``Sum``."""
     found = type(x)()
     found.shape, found.dtype, found.value = shape, x.dtype, None
-    found.op, found.args, found.depth, found.times = Sum(axes), (x,), x.depth + 1, 0
+    found.op, found.args, found.depth, found.times = Sum(axes, how), (x,), x.depth + 1, 0
     found.region, found.serial, found.small = Region(), _serial(), False
-    if x.value is None and type(x.op) is Apply:
+    if x.value is None and type(x.op) is Apply and how == "add":
         region_of(x).sums.append(weakref.ref(found))
     if found.depth > SUMS:
         settle_all([found])

@@ -10,16 +10,14 @@ as in a normalisation, both passes over the row are one kernel.
 
 from __future__ import annotations
 
+import functools
 import sys
 import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from .launch import launch
-from .pending import Apply, Pending, Sum, View, region_of
-
-#: Rows shorter than that aren't worth a loop of their own, and longer ones don't stay in a cache.
-_SHORT, _LONG = 8, 1 << 14
+from .pending import Apply, Pending, Sum, View, is_row, region_of
 
 
 def compute(waiting: Sequence[Pending]) -> None:
@@ -98,13 +96,11 @@ class _Needed:
 
     def _row(self, x: Pending, inside: list[Pending]) -> tuple[tuple[int, ...], int] | None:
         if type(x.op) is Sum:
-            grid = x.args[0].shape
-            n = len(x.op.axes)
-            length = 1
-            for i in x.op.axes:
-                length *= grid[i]
-            if n < len(grid) and x.op.axes == tuple(range(len(grid) - n, len(grid))) and _SHORT <= length <= _LONG:
-                return (grid, n) if self._axes.setdefault(grid, n) == n else None
+            grid, n = x.args[0].shape, len(x.op.axes)
+            if is_row(x.op.axes, grid) and self._axes.setdefault(grid, n) == n:
+                return grid, n
+            if x.op.how != "add":  # along other rows than those of this grid
+                x.op = View(functools.partial(_extremum, x.backend, x.op, x.shape), None)
             return None
         found = {self.rows.get(a) for a in inside}
         if len(found) != 1 or (row := found.pop()) is None:
@@ -135,6 +131,12 @@ class _Needed:
         return grid == x.shape and _ends_in_ones(aligned, n) and aligned[:-n] == grid[:-n]  # type: ignore[index]
 
 
+def _extremum(backend: Any, op: Sum, shape: tuple[int, ...], raw: Any) -> Any:
+    """The largest or smallest entries, by the library."""
+    find = backend.functions.max if op.how == "maximum" else backend.functions.min
+    return find(raw, axis=op.axes).reshape(shape)
+
+
 def _ends_in_ones(shape: Any, n: int) -> bool:
     return all(length == 1 for length in shape[-n:])
 
@@ -158,7 +160,7 @@ def _compute_together(roots: list[Pending], rows: dict[Pending, tuple[tuple[int,
             if id(s) not in asked and s not in nodes and _within_reach(s.args[0], nodes):
                 roots.append(s)
         for s in roots:
-            if type(s.op) is Sum and s.args[0] in nodes:
+            if type(s.op) is Sum and s.args[0] in nodes and s not in nodes:
                 nodes[s.args[0]] += 1
         waiting.clear()
     targets = roots + _worth_storing(nodes, set(map(id, roots)), rows)
@@ -179,7 +181,8 @@ def _gather(roots: list[Pending]) -> dict[Pending, int]:
     """What must be computed for ``roots`` on their grid, and how often each is read there."""
     nodes: dict[Pending, int] = {}
     for x in roots:
-        source = x.args[0] if type(x.op) is Sum else x
+        # The largest entry of a row is found on the way; a sum can be a kernel's last step.
+        source = x.args[0] if type(x.op) is Sum and x.op.how == "add" else x
         if source.value is None:
             nodes[source] = 0
     stack = list(nodes)

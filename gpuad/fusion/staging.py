@@ -13,7 +13,7 @@ import numpy as np
 
 from ..backend import numpy_backend, owner_of_type, register_lazy
 from ..backend.interface import Backend
-from .pending import Apply, DevicePending, HostPending, Pending, apply, leaf, lift, settle, total, viewed
+from .pending import Apply, DevicePending, HostPending, Pending, apply, is_row, leaf, lift, settle, total, viewed
 
 _WEAK = (float, int, bool, complex)
 
@@ -249,6 +249,30 @@ def staged_mean(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) 
         return NotImplemented
     y = staged_sum(lazy, prim, args, params)
     return y if y is NotImplemented else _arithmetic("divide", "{0} / {1}", lazy, y, x.size / max(y.size, 1))
+
+
+def staged_extremum(how: str) -> Callable[..., Any]:
+    """Of ``max`` and ``min``, along rows; ``how`` is that of ``Sum``."""
+
+    def stage(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+        (x,), axis, keepdims = args, params["axis"], params["keepdims"]
+        if not isinstance(x, Pending) or x.dtype.kind != "f" or axis is None or not is_row(axis, x.shape):
+            return NotImplemented
+        kept = x.shape[: -len(axis)]
+        return total(x, axis, kept + (1,) * len(axis) if keepdims else kept, how)
+
+    return stage
+
+
+def composed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Of what is made of other primitives, ``function(x, **params)``, where its axes are a row."""
+
+    def stage(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+        (x,), axis = args, params["axis"]
+        waits = isinstance(x, Pending) and x.dtype.char in "fd" and axis is not None and is_row(axis, x.shape)
+        return function(x, **params) if waits else NotImplemented
+
+    return stage
 
 
 def staged_sum_to(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:

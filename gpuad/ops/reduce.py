@@ -12,10 +12,10 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive
-from ..fusion.staging import staged_mean, staged_sum, staged_view
+from ..fusion.staging import composed, staged_extremum, staged_mean, staged_sum, staged_view
 from .batching import chosen_along, counted, data_dependent, into_shape, over_axis
 from .declare import constant, operation, shape, sum_to
-from .elementwise import conjugate, equal, where
+from .elementwise import conjugate, equal, sqrt, where
 
 Axes = tuple[int, ...] | None
 
@@ -100,17 +100,25 @@ def _std_vjp(g: Any, ans: Any, x: Any, *, axis: Axes, ddof: float, keepdims: boo
     return keep(g, shape(x), axis, keepdims) * _inverse(count_of(shape(x), axis) - ddof) * _deviation(x, axis)
 
 
+def _composed_var(x: Any, *, axis: Axes, ddof: float, keepdims: bool) -> Any:
+    d = _deviation(x, axis)
+    n = count_of(shape(x), axis) - ddof
+    return sum_(d * d, axis=axis, keepdims=keepdims) / (float(n) if n > 0 else 0.0)
+
+
 var = operation(
     "var",
     lambda xp, x, *, axis, ddof, keepdims: xp.var(x, axis=axis, ddof=ddof, keepdims=keepdims),
     _var_vjp,
     batch=over_axis,
+    deferred=composed(_composed_var),
 )
 std = operation(
     "std",
     lambda xp, x, *, axis, ddof, keepdims: xp.std(x, axis=axis, ddof=ddof, keepdims=keepdims),
     _std_vjp,
     batch=over_axis,
+    deferred=composed(lambda x, **params: sqrt(_composed_var(x, **params))),
 )
 
 
@@ -132,17 +140,18 @@ def _extremum_vjp(g: Any, ans: Any, x: Any, *, axis: Axes, keepdims: bool) -> An
     return where(chosen, keep(g, lengths, axis, keepdims) / n, n * 0.0)
 
 
-def _extremum(name: str) -> Any:
+def _extremum(name: str, deferred: Any = None) -> Any:
     return operation(
         name,
         lambda xp, x, *, axis, keepdims: getattr(xp, name)(x, axis=axis, keepdims=keepdims),
         _extremum_vjp,
         batch=over_axis,
+        deferred=deferred,
     )
 
 
-max_ = _extremum("max")
-min_ = _extremum("min")
+max_ = _extremum("max", staged_extremum("maximum"))
+min_ = _extremum("min", staged_extremum("minimum"))
 nanmax = _extremum("nanmax")
 nanmin = _extremum("nanmin")
 

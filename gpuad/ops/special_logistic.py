@@ -7,10 +7,11 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive, Unary
+from ..fusion.staging import composed
 from .batching import over_axis
-from .declare import operation, unary
-from .elementwise import equal, exp, where
-from .reduce import Axes, count_of, keep, kept, sum_
+from .declare import astype, operation, unary
+from .elementwise import equal, exp, isfinite, log, log1p, where
+from .reduce import Axes, count_of, keep, kept, max_, sum_
 
 # 1 - expit(x) would be all rounding where it is small; expit(-x) is not.
 expit: Unary = unary("scipy.special.expit", lambda g, ans, x: g * ans * expit(-x), plain=False, scalar="expit({0})")
@@ -46,7 +47,24 @@ def _logsumexp_vjp(g: Any, ans: Any, x: Any, *, axis: Axes, keepdims: bool) -> A
     return keep(g, spec_of(x).shape, axis, keepdims) * shares(x, axis=axis)
 
 
-logsumexp: Primitive = operation("scipy.special.logsumexp", _logsumexp, _logsumexp_vjp, batch=over_axis)
+def _composed_logsumexp(x: Any, *, axis: Axes, keepdims: bool) -> Any:
+    """``_logsumexp`` in primitives, for one pass over each row."""
+    lengths = spec_of(x).shape
+    top = max_(x, axis=axis, keepdims=keepdims)
+    largest = equal(x, keep(top, lengths, axis, keepdims))
+    below = x - keep(where(isfinite(top), top, 0.0), lengths, axis, keepdims)
+    n = sum_(where(largest, 1.0, 0.0), axis=axis, keepdims=keepdims)
+    rest = sum_(where(largest, 0.0, exp(below)), axis=axis, keepdims=keepdims)
+    return astype(log1p(rest / n) + log(n) + top, dtype=spec_of(x).dtype)
+
+
+logsumexp: Primitive = operation(
+    "scipy.special.logsumexp",
+    _logsumexp,
+    _logsumexp_vjp,
+    batch=over_axis,
+    deferred=composed(_composed_logsumexp),
+)
 
 
 def _normalized(xp: Any, weights: Any, axis: Axes) -> Any:
@@ -71,9 +89,23 @@ def _softmax_vjp(g: Any, ans: Any, x: Any, *, axis: Axes) -> Any:
     return ans * (g - sum_(g * ans, axis=axis, keepdims=True))
 
 
-softmax: Primitive = operation("scipy.special.softmax", _softmax, _softmax_vjp, batch=over_axis)
+def _composed_softmax(x: Any, *, axis: Axes) -> Any:
+    weights = exp(x - max_(x, axis=axis, keepdims=True))
+    return weights / sum_(weights, axis=axis, keepdims=True)
+
+
+def _composed_shares(x: Any, *, axis: Axes) -> Any:
+    top = max_(x, axis=axis, keepdims=True)
+    below = where(isfinite(top), x - where(isfinite(top), top, 0.0), -math.inf)
+    weights = exp(where(equal(x, top), 0.0, below))
+    return weights / sum_(weights, axis=axis, keepdims=True)
+
+
+softmax: Primitive = operation(
+    "scipy.special.softmax", _softmax, _softmax_vjp, batch=over_axis, deferred=composed(_composed_softmax)
+)
 #: ``softmax``; terms that are infinite share equally.
-shares: Primitive = operation("shares", _shares, _softmax_vjp, batch=over_axis)
+shares: Primitive = operation("shares", _shares, _softmax_vjp, batch=over_axis, deferred=composed(_composed_shares))
 
 
 def _log_softmax(xp: Any, x: Any, *, axis: Axes) -> Any:
@@ -84,9 +116,16 @@ def _log_softmax(xp: Any, x: Any, *, axis: Axes) -> Any:
     return (below - xp.log(xp.sum(xp.exp(below), axis=axis, keepdims=True)))[()]
 
 
+def _composed_log_softmax(x: Any, *, axis: Axes) -> Any:
+    top = max_(x, axis=axis, keepdims=True)
+    below = x - where(isfinite(top), top, 0.0)
+    return below - log(sum_(exp(below), axis=axis, keepdims=True))
+
+
 log_softmax: Primitive = operation(
     "scipy.special.log_softmax",
     _log_softmax,
     lambda g, ans, x, *, axis: g - exp(ans) * sum_(g, axis=axis, keepdims=True),
     batch=over_axis,
+    deferred=composed(_composed_log_softmax),
 )

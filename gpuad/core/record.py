@@ -204,6 +204,8 @@ class Record(Level):
                 a = a.level.constant(a)
                 if type(a) is Box:
                     raise Refused("it reads a traced array of another transformation")
+            if type(a) not in _PLAIN:
+                a = settle(a)
             raws.append(a)
             places.append(self.number(a))
         for raw, container in arrays_within(params.values(), params):

@@ -462,7 +462,29 @@ def jit(
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
 ) -> Any:
-    """``f``, recorded at its first call and replayed at later ones."""
+    """``f``, recorded at its first call and replayed at later ones: the same results, in less time.
+
+    The first call with arguments of a kind (containers, shapes, dtypes, numbers that aren't floating-point) runs ``f``
+    and writes down what it does to arrays, whatever is inside: ``grad``, ``vmap``, other jitted functions. Later ones
+    replay that, without the Python around it. Where the program asked for a value, to branch by it, the replay asks
+    again, and if the answer is new ``f`` is recorded once more. Variables that ``f`` reads from around it, arrays and
+    others, may change between calls. Results are arrays of their own.
+
+    ``static_argnums`` and ``static_argnames`` name arguments of which every value is a kind of its own; these must be
+    hashable. What can't be replayed faithfully, for ``f`` draws random numbers, say, or writes into an argument, is
+    called as it is, with one ``RuntimeWarning`` that names the line. docs/jit.md says more. ``GPUAD_JIT=0`` in the
+    environment turns recording off.
+
+    ``jit(f).lower(*args)`` shows the recorded program, ``jit(f).cost(*args)`` counts what a replay does.
+
+    >>> import numpy as np
+    >>> from gpuad import grad
+    >>> @jit
+    ... def step(w, x):
+    ...     return w - 0.5 * grad(lambda w: np.sum((w - x) ** 2) if x[0] > 0 else np.sum(w))(w)
+    >>> step(np.zeros(2), np.ones(2)), step(np.zeros(2), -np.ones(2))
+    (array([1., 1.]), array([-0.5, -0.5]))
+    """
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
     if f is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpuad.fusion import c_source, compiler, host
+from gpuad.fusion import c_order, c_source, c_types, compiler, host
 from gpuad.fusion.plan import Call, Operand, Output, Plan, Step
 from plan_reference import run_plan
 
@@ -44,14 +45,15 @@ def agree(plan, kernel, lengths, arrays, strides, numbers, *, exact=False):
     expected = run_plan(plan, call)
     kernel(call)
     for got, want, output in zip(call.outputs, expected, plan.outputs, strict=True):
-        said = f"{plan}\n{lengths} {strides}\n{got}\n{want}"
+        said = f"{plan}\n{lengths} {strides}\n{got.ravel()[:20]}\n{want.ravel()[:20]}"
         if got.dtype.kind in "biu" or (exact and not any(output.summed)):
             np.testing.assert_array_equal(got, want, said)
             continue
         finite = np.isfinite(want)
         np.testing.assert_array_equal(got[~finite], want[~finite], said)
         size = np.abs(want[finite]).max(initial=1e-30)
-        assert np.abs(got[finite] - want[finite]).max(initial=0) <= 40 * np.finfo(got.dtype).eps * size, said
+        error = np.abs(got[finite] - want[finite]).max(initial=0)
+        assert error <= 40 * np.finfo(got.dtype).eps * size, said
 
 
 # -- random plans -----------------------------------------------------------------------------------
@@ -178,7 +180,9 @@ def random_case(seed):
 def check_random_plans(seeds, flags=()):
     """Compare random plans, whole and cut into small chunks, with what NumPy gives."""
     cases = [random_case(seed) for seed in seeds]
-    compiled = kernels([plan for plan, _, _ in cases], flags)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(c_order, "LOOP", 4)  # several loops for few steps
+        compiled = kernels([plan for plan, _, _ in cases], flags)
     for size in (host.CHUNK, 7):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(host, "CHUNK", size)
@@ -213,3 +217,139 @@ def test_random_plans_read_and_write_nothing_else(tmp_path):
     }
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
+
+
+# -- what random plans don't reach ------------------------------------------------------------------
+def simple(dtype, steps, outputs, *, operands=1, ndim=1, numbers=()):
+    """A plan on contiguous operands of one dtype, of steps given as texts with the values that they take."""
+    made = tuple(Step("some", text, tuple(args), (dtype,) * len(args), dtype) for text, *args in steps)
+    ones = (*[None] * (ndim - 1), 1)
+    return Plan(ndim, (Operand(dtype, ones),) * operands, tuple(numbers), made, tuple(outputs))
+
+
+def test_angles_of_any_size():
+    rng = np.random.default_rng(0)
+    plans = []
+    for d in (F32, F64):
+        steps = [("{0} * {1}", 0, 0), ("sin({0})", 1), ("cos({0})", 2)]
+        plans.append(simple(d, steps, [Output(2, d, (False,)), Output(3, d, (True,))]))
+        # The angles come out of functions that cost more than the examination.
+        steps = [("exp({0})", 0), ("log1p({0})", 1), ("sin({0})", 1), ("sinc({0})", 2), ("tan({0})", 0)]
+        plans.append(simple(d, steps, [Output(k, d, (False,)) for k in (3, 4, 5)]))
+    for plan, kernel in zip(plans, kernels(plans), strict=True):
+        dtype = plan.operands[0].dtype
+        for largest in (1.5, 40, 1e6, np.inf):  # 40: the exponential is a wide angle, 1e6: the square
+            x = rng.uniform(-1.2, 1.2, 1000).astype(dtype)
+            x[700], x[701] = largest, -largest
+            with np.errstate(all="ignore"):
+                agree(plan, kernel, (1000,), [x], [(1,)], [])
+
+
+def test_sums_are_no_worse_than_numpys():
+    rng = np.random.default_rng(0)
+    plans = [simple(d, [("{0} * {1}", 0, 0)], [Output(0, d, (True,))]) for d in (F32, F64)]
+    rows = simple(F64, [("{0} * {1}", 0, 0)], [Output(0, F64, (False, True)), Output(0, F64, (True, False))], ndim=2)
+    *flat, in_rows = kernels([*plans, rows])
+    for dtype, kernel in zip((F32, F64), flat, strict=True):
+        for x in (rng.random(300000), rng.normal(size=300000), np.full(300000, 0.1)):
+            x = x.astype(dtype)
+            total = np.empty((), dtype)
+            kernel(Call((x.size,), (x,), ((1,),), (), (total,)))
+            exact = math.fsum(x)
+            # Beside NumPy's luck, at worst a few roundings: those of a block, however many there are.
+            few = 4 * np.finfo(dtype).eps * (abs(exact) + np.sqrt(np.sum(x.astype(float) ** 2)))
+            assert abs(float(total) - exact) <= max(abs(float(x.sum()) - exact), few)
+    x = rng.normal(size=(700, 900))
+    by_row, by_column = np.empty(700), np.empty(900)
+    in_rows(Call(x.shape, (x,), ((900, 1),), (), (by_row, by_column)))
+    exact = [math.fsum(row) for row in x]
+    assert np.abs(by_row - exact).max() <= max(np.abs(x.sum(axis=1) - exact).max(), 1e-14)
+    exact = [math.fsum(column) for column in x.T]
+    assert np.abs(by_column - exact).max() <= np.abs(x.sum(axis=0) - exact).max()
+
+
+def test_sums_of_what_is_not_finite():
+    plan = simple(F64, [("{0} * {1}", 0, 0)], [Output(0, F64, (True,)), Output(1, F64, (True,))])
+    (kernel,) = kernels([plan])
+    for special in ([np.inf], [-np.inf], [np.inf, -np.inf], [np.nan], [1e308, 1e308]):
+        x = np.ones(3000)
+        x[1000 : 1000 + len(special)] = special
+        with np.errstate(all="ignore"):
+            agree(plan, kernel, (3000,), [x], [(1,)], [])
+
+
+def test_the_same_bits_with_any_number_of_threads(monkeypatch):
+    x = np.random.default_rng(0).normal(size=(300, 1000))
+    outputs = [Output(1, F64, s) for s in ((True, True), (True, False), (False, True), (False, False))]
+    plan = simple(F64, [("tanh({0})", 0)], outputs, ndim=2)
+    (kernel,) = kernels([plan])
+    monkeypatch.setattr(host, "CHUNK", 10000)
+    results = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(host, "threads", lambda threads=threads: threads)
+        host._pool.cache_clear()
+        made = outputs_for(plan, x.shape)
+        kernel(Call(x.shape, (x,), ((1000, 1),), (), tuple(made)))
+        results.append(made)
+    host._pool.cache_clear()
+    assert len(kernel.chunks(x.shape).bounds) > 5
+    for other in results[1:]:
+        for one, two in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_a_forked_child_computes():
+    """The parent's threads aren't there in the child."""
+    program = """
+import os, numpy as np, test_c_source as t
+from gpuad.fusion import host
+host.CHUNK = 1000
+host.threads = lambda: 2
+plan = t.simple(t.F64, [("{0} + {1}", 0, 0)], [t.Output(1, t.F64, (False,))])
+(kernel,) = t.kernels([plan])
+x, out = np.arange(9e3), np.zeros(9000)
+call = t.Call((9000,), (x,), ((1,),), (), (out,))
+kernel(call)
+child = os.fork()
+if not child:
+    out[:] = 0
+    kernel(call)
+    os._exit(0 if out[-1] == 17998.0 else 1)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    if not hasattr(os, "fork"):
+        pytest.skip("no fork here")
+    kernels([simple(F64, [("{0} + {1}", 0, 0)], [Output(1, F64, (False,))])])  # skips without a compiler
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_operands_that_lie_anywhere():
+    """A field of a packed record begins where no double would."""
+    record = np.zeros(100, dtype=[("flag", "u1"), ("x", "f8")])
+    packed = np.frombuffer(b"\0" + np.arange(100.0).tobytes(), np.float64, offset=1)
+    assert not packed.flags.aligned and record["x"].strides == (9,)
+    plan = simple(F64, [("{0} + {1}", 0, 0)], [Output(1, F64, (False,)), Output(0, F64, (True,))])
+    agree(plan, kernels([plan])[0], (100,), [packed], [(1,)], [], exact=True)
+
+
+def test_numbers_of_every_dtype():
+    dtypes = [np.dtype(c) for c in "? i1 i8 u4 u8 f2 f4 f8 c8 c16".split()]
+    values = [True, -3, -(2**62), 2**32 - 1, 2**64 - 1, 0.1, 0.1, 0.1, 1 - 2j, 0.1 + 2j]
+    steps = tuple(Step("cast", "{0}", (k + 1,), (d,), d) for k, d in enumerate(dtypes))
+    outputs = tuple(Output(k + 1, d, (False,)) for k, d in enumerate(dtypes))
+    plan = Plan(1, (Operand(F64, (1,)),), tuple(dtypes), steps, outputs)
+    agree(plan, kernels([plan])[0], (3,), [np.zeros(3)], [(1,)], values, exact=True)
+
+
+@pytest.mark.parametrize(
+    "text, dtype",
+    [("{0} * {0}", np.dtype("longdouble")), ("{0} / {1}", I64), ("{0} < {1}", C128), ("maximum({0}, {1})", C64),
+     ("airy({0})", F64), ("exp({0})", I32), ("{0} * {0}", np.dtype(">f8")), ("nextafter({0}, {1})", F16)],
+)  # fmt: skip
+def test_what_c_cannot_do_is_refused(text, dtype):
+    plan = simple(dtype, [(text, 0, 0)], [Output(1, dtype, (False,))])
+    with pytest.raises(c_types.CannotCompile):
+        c_source.function(plan, "f")

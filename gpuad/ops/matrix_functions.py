@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import backend_of
+from ..core.box import sample
 from ..core.primitive import Primitive
+from .batching import leading, one_by_one
 from .contract import matmul
 from .declare import constant, fit, operation
 from .decompositions import defined
@@ -29,7 +32,7 @@ def _singular(xp: Any, a: Any) -> Any:
 
 
 #: Which matrices haven't full rank, up to rounding.
-singular = constant("singular", _singular)
+singular = constant("singular", _singular, batch=leading)
 
 
 def _of_regular(g: Any, a: Any, name: str) -> Any:
@@ -46,7 +49,7 @@ def _size(xp: Any, x: Any) -> Any:
 
 
 #: The largest entry of each matrix; 1 for a zero one.
-size = constant("size", _size)
+size = constant("size", _size, batch=leading)
 
 
 def along(f: Callable[[Any], Any], a: Any, e: Any) -> Any:
@@ -64,12 +67,19 @@ def along(f: Callable[[Any], Any], a: Any, e: Any) -> Any:
     return f(block)[..., :n, n:] / scale
 
 
+def _expm_batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    """SciPy's works on stacks; CuPy's on single matrices."""
+    rule = leading if backend_of((sample(values[0]),)).name == "numpy" else one_by_one
+    return rule(prim, n, mapped, values, params)
+
+
 expm: Primitive = operation(
     "scipy.linalg.expm",
     None,
     lambda g, ans, a: along(expm, t(a), g),
     jvp=lambda tangents, ans, a: along(expm, a, tangents[0]),
     finish=fit,
+    batch=_expm_batched,
 )
 
 logm: Primitive = operation(

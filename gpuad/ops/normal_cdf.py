@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive
+from .batching import one_by_one
 from .declare import fit, operation
 from .elementwise import exp, sqrt
 from .shape import stack
@@ -67,4 +68,9 @@ def _computed(xp: Any, bounds: Any, cov: Any, **precision: Any) -> Any:
     return xp.asarray(p, bounds.dtype).reshape(bounds.shape[:-1])[()]
 
 
-_normal_cdf: Primitive = operation("normal_cdf", _computed, _bounds_vjp, _cov_vjp, finish=fit)
+def _batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    """Any number of bounds go with one covariance."""
+    return one_by_one(prim, n, mapped, values, params) if mapped[1] else prim(*values, **params)
+
+
+_normal_cdf: Primitive = operation("normal_cdf", _computed, _bounds_vjp, _cov_vjp, finish=fit, batch=_batched)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backend import backend_of
+from ..core.box import sample, spec_of
 from ..core.primitive import Primitive
-from .batching import solved_once
+from .batching import aligned, looped, solved_once
 from .contract import convolve, matmul
 from .declare import constant, fit, operation
 from .linalg import solve, t
@@ -54,6 +56,23 @@ def _triangular_jvp(tangents: Any, ans: Any, a: Any, b: Any, *, lower: bool, uni
     return solve_triangular(a, db, lower=lower, unit_diagonal=unit_diagonal)
 
 
+#: Up to this size many systems are solved faster together, as general ones, than one by one.
+_SMALL = 64
+
+
+def _triangular_batched(prim: Any, n: int, mapped: Any, values: Any, params: dict[str, Any]) -> Any:
+    a, b = values
+    size = spec_of(a).shape[-1]
+    if not mapped[0] and len(spec_of(a).shape) == 2 and len(spec_of(b).shape) == 3:
+        return solved_once(prim, n, mapped, values, params)
+    if size > _SMALL:
+        return looped(prim, n, mapped, values, params)
+    whole = _triangular(a, **params)
+    if params["unit_diagonal"]:
+        whole = whole + backend_of((sample(a),)).xp.eye(size, dtype=spec_of(a).dtype)
+    return solve(*aligned([whole, b], mapped))
+
+
 #: ``x`` for ``a @ x = b``, where of ``a`` one triangle is read.
 solve_triangular: Primitive = operation(
     "solve_triangular",
@@ -66,7 +85,7 @@ solve_triangular: Primitive = operation(
     ),
     jvp=_triangular_jvp,
     finish=fit,
-    batch=solved_once,
+    batch=_triangular_batched,
 )
 
 

@@ -120,7 +120,7 @@ def hessian() -> Result:
         "ms",
         times,
         [at_most("dense Hessian, n = 500, gpuad / autograd", ratio, 0.05)],
-        ["the sparse one is in `python -m bench sparse`"],
+        ["the sparse one is in `python -m bench.check_goals sparse`"],
     )
 
 

@@ -32,18 +32,14 @@ needs_hatchling = pytest.mark.skipif(
     importlib.util.find_spec("hatchling") is None,
     reason="hatchling is not installed, so no package can be built (it is in the extra 'test')",
 )
-needs_tree = pytest.mark.skipif(
-    not (ROOT / "pyproject.toml").is_file(), reason="not run from a source tree"
-)
+needs_tree = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="not run from a source tree")
 
 
 def python(*args, cwd, path=None):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     if path is not None:
         environment["PYTHONPATH"] = str(path)
-    done = subprocess.run(
-        [sys.executable, *args], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, *args], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
@@ -75,6 +71,7 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path):
     assert {name.split("/")[0] for name in names} == {"gpuad", "gpuad-0.1.0.dist-info"}
     assert {f"gpuad/kernels/{name}" for name in KERNELS} <= set(names)
     assert {"gpuad/py.typed", "gpuad/demo/digits.npz", "gpuad/demo/DIGITS.md"} <= set(names)
+    assert {"gpuad/bench/command.py", "gpuad/bench/workloads/chains.py"} <= set(names)
     assert "gpuad-0.1.0.dist-info/licenses/LICENSE" in names
     assert not [name for name in names if "__pycache__" in name]
 

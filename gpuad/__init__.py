@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .custom_rules import custom_jvp as custom_jvp
     from .custom_rules import custom_vjp as custom_vjp
     from .custom_rules import defbatch as defbatch
+    from .fusion.explain import explain as explain
     from .implicit import fixed_point as fixed_point
     from .implicit import root as root
     from .information import info as info
@@ -72,6 +73,7 @@ _LATER = {
     "transforms.sparse": "Sparsity hessian_sparsity jacobian_sparsity",
     "implicit": "fixed_point root",
     "information": "info",
+    "fusion.explain": "explain",
     "transforms.products": "divergence ggnvp laplacian",
     "builtins": "dict isinstance list tuple type",
     "differential_operators": "deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+import time
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,8 +14,19 @@ from . import executors
 from .pending import Apply, Pending, Sum, View
 from .plan import Call, Operand, Output, Plan, Step
 
+
+class Kernel(NamedTuple):
+    """A plan, what runs it (``None``: the library's functions, one by one), and the seconds that it took to get it."""
+
+    plan: Plan
+    run: Any
+    seconds: float
+
+
 #: Plans and what was compiled of them, by structure.
-_compiled: dict[Any, Any] = {}
+_compiled: dict[Any, Kernel] = {}
+#: The kernels that are run in this thread or task and the lengths of their loops, while somebody wants to know.
+watched: ContextVar[list[tuple[Kernel, tuple[int, ...]]] | None] = ContextVar("gpuad_kernels", default=None)
 _KEPT = 1 << 12
 #: Where the numbers of steps begin, in what the arguments of steps are called while they are collected.
 _STEP = 1 << 20
@@ -112,14 +125,20 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
         tuple([(value, dtype, gone, rows) for (value, dtype, _, rows), gone in zip(outputs, summed, strict=True)]),
         len(lengths),
     )
-    run = _compiled.get(structure)
-    if run is None:
+    kernel = _compiled.get(structure)
+    if kernel is None:
         if len(_compiled) >= _KEPT:
             _compiled.clear()
-        run = _compiled[structure] = _compile(backend, _plan(structure), work)
+        kernel = _compiled[structure] = _kernel(backend, _plan(structure), work)
+    if kernel.run is None:
+        _one_by_one(backend, targets, nodes)
+        return
     buffers = [_buffer(backend, lengths, gone, dtype) for (_, dtype, _, _), gone in zip(outputs, summed, strict=True)]
     strides = tuple([told for _, told in layout])
-    run(Call(lengths, tuple(arrays), strides, tuple(collected.numbers), tuple(buffers)))
+    kernel.run(Call(lengths, tuple(arrays), strides, tuple(collected.numbers), tuple(buffers)))
+    seen = watched.get()
+    if seen is not None:
+        seen.append((kernel, lengths))
     for x in nodes:
         x.times += 1
     for x, buffer, (_, _, gone, _) in zip(targets, buffers, outputs, strict=True):
@@ -146,12 +165,37 @@ def _plan(structure: Any) -> Plan:
     )
 
 
-def _compile(backend: Any, plan: Plan, work: int) -> Any:
+def _kernel(backend: Any, plan: Plan, work: int) -> Kernel:
+    start = time.perf_counter()
     if backend is numpy_backend:
-        return executors.compile_host(plan, work)
-    from . import device
+        run: Any = executors.compile_host(plan, work)
+    else:
+        from . import device
 
-    return device.compile(plan, backend.xp)
+        try:
+            run = device.compile(plan, backend.xp)
+        except NotImplementedError:  # of a dtype or a function that the kernels don't have
+            run = None
+    return Kernel(plan, run, time.perf_counter() - start)
+
+
+def _one_by_one(backend: Any, targets: list[Pending], nodes: list[Pending]) -> None:
+    """Compute pending arrays with the library's functions."""
+    functions = backend.functions
+    for x in [*nodes, *[x for x in targets if x not in nodes]]:
+        op = x.op
+        args = [a.value if isinstance(a, Pending) else a for a in x.args]
+        if type(op) is View:
+            x.put(op.function(*args))
+        elif type(op) is Sum:
+            name = {"add": "sum", "maximum": "max", "minimum": "min"}[op.how]
+            x.put(functions.asarray(getattr(functions, name)(*args, axis=op.axes)).reshape(x.shape))
+        elif type(op) is Apply:
+            taken = [
+                a.astype(t, copy=False) if hasattr(a, "astype") else a for a, t in zip(args, op.takes, strict=True)
+            ]
+            value = taken[0] if op.scalar == "{0}" else backend.function(op.name)(*taken)
+            x.put(functions.broadcast_to(functions.asarray(value, op.dtype), x.shape))
 
 
 # -- loops ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive
+from ..fusion.pending import lift
 from ..fusion.staging import composed, staged_extremum, staged_mean, staged_sum, staged_view
 from .batching import chosen_along, counted, data_dependent, into_shape, over_axis
 from .declare import constant, operation, shape, sum_to
@@ -34,7 +35,7 @@ def count_of(lengths: tuple[int, ...], axis: Axes) -> int:
 def _spread(xp: Any, y: Any, *, shape: tuple[int, ...], axis: Axes) -> Any:
     if axis is not None and len(axis) < len(shape):  # else y has no axes to put in place
         y = y.reshape(kept(shape, axis))
-    return xp.broadcast_to(y, shape)
+    return lift(xp.broadcast_to(y, shape))  # lest the next operation make all the entries that are one
 
 
 #: ``y``, from which ``axis`` of an array of shape ``shape`` has been reduced, repeated along it.

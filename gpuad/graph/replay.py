@@ -9,10 +9,12 @@ import numpy as np
 
 from ..core.pytree import tree_map
 from ..core.record import Guard, Line, PythonOperator, Step, Value, answer_key, shape_of
+from ..fusion.pending import settle, settle_all
 from ..ops.writing import Place
 from .buffers import Plan, Sharing
 from .shortcuts import CALLS, FILLINGS, REDUCERS, fills, on_host
 from .simplify import is_pure
+from .waiting import Waiting, leaf_on, owned
 
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 #: Arrays of so many bytes are let go when they aren't needed any more, before the function ends.
@@ -57,7 +59,7 @@ class Segment:
         self.body: list[str] = []
         self.steps = steps
         self.own = {out for step in steps for out in step.outs}
-        self.users = {out for step in steps if _retains(step) for out in step.outs}
+        self.users = {out for step in steps if not is_pure(step.prim) for out in step.outs}
         self.last_use = {a: i for i, step in enumerate(steps) for a in step.args}
         #: Arrays of their own, which nobody else can have.
         self.fresh = {step.outs[0] for step in steps if self._makes_fresh(step)}
@@ -67,7 +69,12 @@ class Segment:
         else:
             kept.append(find(end.value))
         self.kept = set(kept)
-        self.plan = Plan(steps, values, self.sharing, kept, self._takes_out, self._is_elementwise, _retains)
+        self.waiting = Waiting(steps, values, is_pure)
+        #: Of values that wait or that such read: the names of what else stands for them.
+        self.leaves: dict[int, str] = {}
+        self.settled: dict[int, str] = {}
+        self.extra: list[str] = []
+        self.plan = Plan(steps, values, self.sharing, kept, self._takes_out, self._is_elementwise, self._retains)
         self.held = {owner for place in kept for owner in self.sharing.owners(place)}
         self._write(end)
         self._compile(name)
@@ -83,24 +90,37 @@ class Segment:
                     self._line(f"with errstate(**{self.thing('e', errstate)}):", None)
                     self.env["errstate"] = np.errstate
             indent = "    " if errstate is not None else ""
-            self._line(indent + self._text(step, i), step.line)
+            text = self._text(step, i)
+            for before in self.extra:
+                self._line(indent + before, step.line)
+            self.extra.clear()
+            self._line(indent + text, step.line)
             gone = [
-                self.names[a]
+                name
                 for a in dict.fromkeys(step.args)
-                if a in self.own
-                and a not in self.kept
-                and self.last_use[a] == i
-                and self._is_large(a)
-                and self.names[a] != self.names[step.outs[0]]
+                if a in self.own and a not in self.kept and self.last_use[a] == i
+                for name in self._names_of(a)
+                if name != self.names[step.outs[0]]
             ]
             if gone:
                 self._line(f"{indent}{' = '.join(gone)} = None", None)
+        together = [self.names[place] for place in sorted(self.kept) if place in self.waiting.results]
+        if together:
+            self.env["settle_all"] = settle_all
+            self._line(f"settle_all(({', '.join(together)},))", None)
         for place in self.exports:
-            self._line(f"s[{place}] = {self.name(place)}", None)
-        if isinstance(end, Guard):
-            self._line(f"return {self._question(end)}", end.line)
-        else:
-            self._line(f"return {self._result(end)}", None)
+            self.extra.append(f"s[{place}] = {self.name(place)}")
+        text = self._question(end) if isinstance(end, Guard) else self._result(end)
+        for before in self.extra:
+            self._line(before, None)
+        self._line(f"return {text}", end.line if isinstance(end, Guard) else None)
+
+    def _names_of(self, place: int) -> list[str]:
+        """Variables to be let go when a value isn't needed any more."""
+        found = [table[place] for table in (self.leaves, self.settled) if place in table]
+        if place in self.waiting.results or self._is_large(place):
+            found.append(self.names[place])
+        return found
 
     def _is_large(self, place: int) -> bool:
         value = self.values[place]
@@ -116,7 +136,14 @@ class Segment:
         self.lines.append(line)
 
     def name(self, place: int) -> str:
-        """The text for a value."""
+        """The text for a value, which is there."""
+        if place in self.waiting.results:
+            name = self.settled.get(place)
+            if name is None:
+                self.env["settle"] = settle
+                name = self.settled[place] = f"r{self.names[place]}"
+                self.extra.append(f"{name} = settle({self.names[place]})")
+            return name
         name = self.names.get(place)
         if name is None:
             value = self.values[place]
@@ -158,6 +185,10 @@ class Segment:
     def _is_elementwise(self, step: Step) -> bool:
         return type(step.prim) is not PythonOperator and step.prim.elementwise
 
+    def _retains(self, step: Step) -> bool:
+        """Whether an operation may read its operands later, or what it does with them isn't known."""
+        return not is_pure(step.prim) or not self.waiting.results.isdisjoint(step.outs)
+
     def _takes_out(self, step: Step) -> bool:
         if step.backend.name != "numpy" or type(step.prim) is PythonOperator or not is_pure(step.prim):
             return False
@@ -179,6 +210,10 @@ class Segment:
             names = [f"v{self._fresh(out)}" for out in step.outs]
             return f"{', '.join(names)}, = {call}"
         (out,) = step.outs
+        if out in self.waiting.results:
+            args = [self._unsettled(a, step) for a in step.args]
+            args += [f"{k}={self.thing('k', v)}" for k, v in step.params.items()]
+            return f"v{self._fresh(out)} = {self.thing('f', step.prim)}({', '.join(args)})"
         if step.prim.__class__ is not PythonOperator and step.prim.name == "write" and self._may_write(step, i):
             args = [self.name(a) for a in step.args]
             place = Place(step.params["steps"], step.params["key"], ())
@@ -209,6 +244,20 @@ class Segment:
             statements.insert(0, f"{array} = {make}")
         return "; ".join(statements)
 
+    def _unsettled(self, place: int, step: Step) -> str:
+        """The text for an operand of an operation that waits."""
+        if place in self.waiting.results:
+            return self.names[place]
+        if place not in self.waiting.read:
+            return self.name(place)
+        name = self.leaves.get(place)
+        if name is None:
+            array = self.name(place)
+            name = self.leaves[place] = f"y{array}"
+            self.env["leaf"] = leaf_on(step)
+            self.extra.append(f"{name} = leaf({array})")
+        return name
+
     def _fresh(self, out: int) -> str:
         text = str(out) if out >= 0 else f"_{-out}"
         self.names[out] = f"v{text}"
@@ -231,6 +280,7 @@ class Segment:
             and not any(x in self.sharing.owners(a) for a in step.args[1:])
             and x not in self.plan.of  # whose buffer may be given to another step by then
             and x in self.fresh
+            and x not in self.waiting.read
         )
 
     def _makes_fresh(self, step: Step) -> bool:
@@ -303,6 +353,12 @@ class Segment:
         """A result that shares its memory with nobody."""
         found = self.find(place)
         name, value = self.name(found), self.values[found]
+        if found in self.waiting.results:
+            self.env["owned"] = owned
+            if found in taken:
+                return f"{name}.copy()" if value.strides is not None else name
+            taken.add(found)
+            return f"owned({name}, x)"
         if self.values[place].strides is None:
             return name if value.strides is None else f"{name}[()]"
         owners = self.sharing.owners(found)
@@ -372,8 +428,3 @@ class Segment:
                 found = self.lines[trace.tb_lineno]
             trace = trace.tb_next
         return found
-
-
-def _retains(step: Step) -> bool:
-    """Whether what an operation does with its operands isn't known: it may keep them."""
-    return not is_pure(step.prim)

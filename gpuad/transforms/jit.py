@@ -21,6 +21,7 @@ from ..core.pytree import children, is_leaf, leaves, rebuild, tree_map
 from ..core.record import Line, Record, Refused, is_array, recording, user_line
 from ..core.untraced import settled
 from ..errors import UnsupportedError
+from ..fusion.switch import on as fusion_on
 from ..graph.replay import Result, Segment
 from ..graph.report import Lowered, ReplayCost, count, describe
 from ..graph.surroundings import Surroundings, Traced
@@ -126,7 +127,7 @@ class Jitted:
         self.warned: set[str] = set()
 
     def sign(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
-        key: list[Any] = [current_backend(), *np.geterr().values()]
+        key: list[Any] = [current_backend(), fusion_on(), *np.geterr().values()]
         flat: list[Any] = []
         static = self.argnums
         for i, arg in enumerate(args):

@@ -1,0 +1,64 @@
+"""Operations on large arrays in a replay: they wait, as under other transformations, and become fused kernels.
+
+Which operations do is known beforehand, by sizes and dtypes. See ``fusion.pending``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.record import PythonOperator, Step, Value
+from ..fusion import switch
+from ..fusion.pending import LARGE, DevicePending, HostPending, Pending, leaf, settle
+
+_KINDS: dict[Any, type[Pending]] = {kind.backend: kind for kind in (HostPending, DevicePending)}
+
+
+class Waiting:
+    """Which values of a stretch of steps wait to be computed."""
+
+    def __init__(self, steps: list[Step], values: dict[int, Value], pure: Callable[[Any], bool]) -> None:
+        self.values = values
+        #: Results of operations that wait.
+        self.results: set[int] = set()
+        #: Large arrays that such operations read.
+        self.read: set[int] = set()
+        if switch.on():
+            for step in steps:
+                if pure(step.prim) and self._waits(step):
+                    self.results.update(step.outs)
+                    self.read.update(a for a in step.args if a not in self.results and self._large(a, step, "fciub"))
+
+    def _large(self, place: int, step: Step, kinds: str) -> bool:
+        value = self.values[place]
+        spec = value.spec
+        if value.strides is None or spec.dtype.kind not in kinds or spec.dtype.char in "gG" or 0 in value.strides:
+            return False
+        return spec.size * spec.dtype.itemsize >= LARGE[step.backend]
+
+    def _waits(self, step: Step) -> bool:
+        prim = step.prim
+        if type(prim) is PythonOperator or step.several or step.errstate or step.backend not in _KINDS:
+            return False
+        if prim.scalar is None and prim.deferred is None:
+            return False
+        return any(a in self.results or self._large(a, step, "fc") for a in step.args)
+
+
+def leaf_on(step: Step) -> Callable[[Any], Any]:
+    """A function that makes of an array one on which operations wait."""
+    kind = _KINDS[step.backend]
+    return lambda x: leaf(kind, x)
+
+
+def owned(x: Any, inputs: Any) -> Any:
+    """A result that waited, as an array that shares its memory with nobody."""
+    x = settle(x)
+    if isinstance(x, np.generic):
+        return x
+    if getattr(x, "base", None) is not None or any(x is given for given in inputs) or 0 in x.strides:
+        return x.copy()
+    return x

@@ -124,7 +124,7 @@ GPUAD_COMPLEX_FUNCTION(complex<T>) sqrt(complex<T> x) {
 GPUAD_COMPLEX_FUNCTION(complex<T>) power(complex<T> x, complex<T> y) {
     if (y.re == T(0) && y.im == T(0)) return {T(1), T(0)};
     if (x.re == T(0) && x.im == T(0)) {
-        const T nan = T(0) / T(0) * x.re;
+        const T nan = x.re / x.re;
         return y.re > T(0) ? complex<T>{T(0), T(0)} : complex<T>{nan, nan};
     }
     if (y.im == T(0) && y.re == rint(y.re) && ::fabs(y.re) < T(100)) {

@@ -24,7 +24,7 @@ struct Arguments {
 };
 
 // A point is WIDTH entries along the last loop, or the fewer that are left at its end.
-extern "C" __global__ void __launch_bounds__(256) gpuad_elementwise(const __grid_constant__ Arguments p) {
+extern "C" __global__ void __launch_bounds__(256, 2) gpuad_elementwise(const __grid_constant__ Arguments p) {
     //[once
     //]
     for (Index i = (Index)blockIdx.x * blockDim.x + threadIdx.x; i < p.points; i += (Index)gridDim.x * blockDim.x) {

@@ -30,7 +30,7 @@ struct Arguments {
     //]
 };
 
-extern "C" __global__ void __launch_bounds__(256) gpuad_reduce(const __grid_constant__ Arguments p) {
+extern "C" __global__ void __launch_bounds__(256, 2) gpuad_reduce(const __grid_constant__ Arguments p) {
     __shared__ Slot shared[256];
     const int kept_lanes = ALONG == KEPT ? blockDim.x : blockDim.y, summed_lanes = ALONG == KEPT ? blockDim.y : blockDim.x;
     const int kept_lane = ALONG == KEPT ? threadIdx.x : threadIdx.y, summed_lane = ALONG == KEPT ? threadIdx.y : threadIdx.x;

@@ -29,14 +29,13 @@ struct Arguments {
 };
 
 // `rows` rows belong to each of the `kept` sums over rows; where no such sum is asked for, kept is 1.
-extern "C" __global__ void __launch_bounds__(512) gpuad_rows(const __grid_constant__ Arguments p) {
+extern "C" __global__ void __launch_bounds__(512, 1) gpuad_rows(const __grid_constant__ Arguments p) {
     __shared__ Slot shared[16];
     //[once
     //]
     for (Index k = blockIdx.y; k < p.kept; k += gridDim.y) {
         //[sums
         //]
-        bool begun = false; // whether this thread has had a row of these sums
         for (Index first = (Index)blockIdx.x * blockDim.y; first < p.rows; first += (Index)gridDim.x * blockDim.y) {
             // Threads beyond the last row take part in the folds, and store nothing.
             const bool there = first + (Index)threadIdx.y < p.rows;
@@ -80,8 +79,6 @@ extern "C" __global__ void __launch_bounds__(512) gpuad_rows(const __grid_consta
                 if (there) save<WIDTH>(p.o0 + at0 * p.length1 + at1, o0, count);
             }
             //]
-            begun = true;
-            (void)begun; // long rows alone ask for it
         }
         //[totals
         //]

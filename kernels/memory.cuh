@@ -1,4 +1,7 @@
 // How the fused kernels reach arrays: places in them, many entries at a time, and sums over threads.
+//
+// Kernels state how many of their blocks a multiprocessor shall hold at least, 1 or 2. Unasked, the compiler
+// goes for more of them and spills a few registers (seen with CUDA 13.5, sm_80 and sm_100).
 #ifndef GPUAD_MEMORY
 #define GPUAD_MEMORY
 

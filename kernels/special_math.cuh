@@ -75,8 +75,8 @@ template <typename T>
 GPUAD_FUNCTION T digamma(T value) {
     const double x = value, pi = 3.14159265358979323846;
     if (x > 0.0) return (T)digamma_of_positive(x);
-    if (x == 0.0) return ::copysign(T(1), -value) / T(0);
-    if (x != x || x == ::floor(x)) return value - value + (x - x) / T(0) * T(0); // NaN
+    if (x == 0.0) return T(-1) / value;
+    if (x != x || x == ::floor(x)) return (value - value) / (value - value); // NaN
     // DLMF 5.5.4; the tangent of a fraction of a period, which keeps its digits next to a pole.
     const double fraction = x - ::rint(x);
     return (T)(digamma_of_positive(1.0 - x) - pi / ::tan(pi * fraction));
@@ -118,7 +118,7 @@ GPUAD_FUNCTION complex<T> xlog1py(complex<T> x, complex<T> y) {
 template <typename T>
 GPUAD_FUNCTION T entr(T x) {
     if (x > T(0)) return -x * log(x);
-    return x == T(0) ? T(0) : x < T(0) ? T(-1) / T(0) : x;
+    return x == T(0) ? T(0) : x < T(0) ? log(T(0)) : x;
 }
 
 } // namespace gpuad

@@ -76,7 +76,7 @@ class Rows(Text):
     """There are folds."""
 
     def more_settings(self) -> list[str]:
-        return [f"constexpr int HELD = {self.variant.held};"]
+        return [f"constexpr int HELD = {self.variant.held};"] if self.variant.held else []
 
     def body(self) -> dict[str, list[str]]:
         plan, leading = self.plan, tuple(range(self.last))
@@ -91,10 +91,14 @@ class Rows(Text):
         self.of_rows = [k for k in operands if k not in fixed and not self.varies(k, [self.last])]
         self.of_entries = [k for k in operands if self.varies(k, [self.last])]
         self.columns = [k for k, o in enumerate(plan.outputs) if not o.per_row and any(o.summed)]
+        # Of sums that are added up in memory: whether this thread has had a row of them.
+        remembers = bool(self.columns) and not self.variant.held
         return {
             "once": self.numbers() + [self.single(k) for k in fixed],
-            "sums": self.places(kept, "k") + [line for k in self.columns for line in self.column_sums(k)],
-            "row": self.places(rows, "r") + self.row(),
+            "sums": self.places(kept, "k")
+            + [line for k in self.columns for line in self.column_sums(k)]
+            + ["bool begun = false;"] * remembers,
+            "row": self.places(rows, "r") + self.row() + ["begun = true;"] * remembers,
             "totals": [line for k in self.columns for line in self.column_totals(k)],
         }
 

@@ -126,7 +126,12 @@ def _source(run: Any, plan: Plan) -> str:
         return c_source.function(plan, "kernel")
     if isinstance(run, blocks.Blocks):
         return str(run.code.text)
-    return "\n".join(run.sources())
+    from . import cuda_source, cuda_text
+
+    # As for arrays that lie one entry after another; the functions that all kernels share aren't repeated.
+    variants = [cuda_text.Variant(cuda_source.width_of(part.plan), False) for part in run.parts]
+    texts = [cuda_source.source(part, variant).source for part, variant in zip(run.parts, variants, strict=True)]
+    return "\n".join(text[text.rindex('extern "C"') :] for text in texts)
 
 
 def _size(n: int) -> str:

@@ -180,6 +180,29 @@ def test_numbers_keep_no_dtype_of_their_own():
     check(grad(lambda rate, x: np.sum(x * rate * rate)), (0.5, x), (0.1, x), records=1)
 
 
+def test_whole_numbers_that_keep_changing_become_inputs():
+    x = normal(6)
+
+    def adam(x, t, n):
+        x = x - (1 - 0.9**t) * x / (t + 1) * (t % 3)
+        return np.sqrt(abs(x) / np.sqrt(1 - 0.99**t)), x[:n], x[n], sum(x[i] for i in range(n)), t // 2
+
+    jitted = check(adam, *[(x, t, 2) for t in range(1, 12)], (x, 3, 1), (x, 3, 4))
+    assert counts(jitted)[0] <= 8
+
+
+def test_computed_slices():
+    def f(x):
+        n = np.argmax(x)
+        y = x * 2
+        y[: n + 1] = 0.0
+        return x[:n], np.sum(x[n:] * x[n]), y
+
+    calls = [(np.roll(np.array([1.0, 5.0, 2.0, 3.0]), k),) for k in (0, 1, 2, 0)]
+    check(f, *calls)
+    check(grad(lambda x: f(x)[1] + np.sum(f(x)[2] ** 2)), *calls)
+
+
 def test_keywords_and_static_arguments():
     def f(x, n=2, *, mode="sum", scale=1.0):
         for _ in range(n):

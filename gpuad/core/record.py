@@ -20,7 +20,7 @@ import numpy as np
 from ..backend import backend_of, owner_of_type
 from ..backend.interface import Backend
 from ..fusion.pending import settle
-from .box import Box, Spec, make_box, spec_of
+from .box import Box, Spec, answer, make_box, spec_of
 from .constants import fingerprint
 from .level import Level
 from .primitive import Primitive
@@ -204,11 +204,16 @@ class Record(Level):
                 a = a.level.constant(a)
                 if type(a) is Box:
                     raise Refused("it reads a traced array of another transformation")
-            if type(a) not in _PLAIN:
+            if type(a) is not np.ndarray and type(a) not in _PLAIN:
                 a = settle(a)
             raws.append(a)
             places.append(self.number(a))
-        for raw, container in arrays_within(params.values(), params):
+        try:
+            within = list(arrays_within(params.values(), params))
+        except _ComputedSlice:
+            params = without_boxes(params)
+            within = list(arrays_within(params.values(), params))
+        for raw, container in within:
             self.hold(raw, container)
         of_numbers = prim.name in _OF_NUMBERS and all(type(raw) in _NUMBERS for raw in raws)
         ours: Any = _OF_NUMBERS[prim.name] if of_numbers else prim
@@ -273,6 +278,10 @@ def arrays_within(parts: Iterable[Any], container: Any) -> Iterable[tuple[Any, A
         kind = type(part)
         if kind in _PLAIN:
             continue
+        if kind is slice:
+            if Box in (type(part.start), type(part.stop), type(part.step)):
+                raise _ComputedSlice
+            continue
         if kind is tuple or kind is list:
             yield from arrays_within(part, part)
         elif kind is dict:
@@ -287,7 +296,27 @@ def arrays_within(parts: Iterable[Any], container: Any) -> Iterable[tuple[Any, A
             yield from arrays_within(part.steps, part.steps)
 
 
-_PLAIN = frozenset({int, bool, float, str, slice, type(None), type(Ellipsis), Spec, Primitive})
+_PLAIN = frozenset({int, bool, float, str, type(None), type(Ellipsis), Spec, Primitive})
+
+
+class _ComputedSlice(Exception):
+    """A slice has a traced number for a bound."""
+
+
+def without_boxes(part: Any) -> Any:
+    """The parameters of an operation with numbers for the traced ones in slices."""
+    kind = type(part)
+    if kind is slice:
+        bounds: list[Any] = [part.start, part.stop, part.step]
+        start, stop, step = [answer(i, operator.index) if type(i) is Box else i for i in bounds]
+        return slice(start, stop, step)
+    if kind is tuple or kind is list:
+        return kind(map(without_boxes, part))
+    if kind is dict:
+        return {k: without_boxes(v) for k, v in part.items()}
+    if hasattr(part, "arrays"):
+        return kind(without_boxes(part.key), part.arrays)
+    return kind(without_boxes(part.steps)) if hasattr(part, "steps") else part
 
 
 def _sharing(ans: Any, raws: list[Any], places: list[int]) -> tuple[int, ...]:

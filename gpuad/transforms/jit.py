@@ -35,6 +35,10 @@ _PATIENCE = 64
 
 _RETURNED = (bool, int, float, complex, str, bytes, np.generic, np.dtype, range, type(Ellipsis))
 _STATIC = frozenset({int, bool, str, bytes, type(None)})
+#: Python's numbers that may change without a new recording: at first, and if whole ones do.
+_INPUTS, _INPUTS_TOO = frozenset({float, complex}), frozenset({float, complex, int})
+#: So many values of whole numbers have recordings of their own.
+_VALUES = 4
 
 
 class _Same:
@@ -52,8 +56,8 @@ class _Same:
         return id(self.x)
 
 
-def _sign(x: Any, key: list[Any], flat: list[Any]) -> None:
-    """Append to ``key`` what ``x`` is like, and to ``flat`` the arrays in it."""
+def _sign(x: Any, key: list[Any], flat: list[Any], inputs: frozenset[type]) -> None:
+    """Append to ``key`` what ``x`` is like, and to ``flat`` the arrays in it, and numbers of the types ``inputs``."""
     kind = type(x)
     if kind is np.ndarray:
         key += (x.shape, x.dtype, x.strides)
@@ -62,7 +66,7 @@ def _sign(x: Any, key: list[Any], flat: list[Any]) -> None:
             raise Traced
     elif kind is Box:
         raise Traced
-    elif kind is float or kind is complex:
+    elif kind in inputs:
         key.append(kind)
         flat.append(x)
     elif kind in _STATIC:
@@ -70,11 +74,11 @@ def _sign(x: Any, key: list[Any], flat: list[Any]) -> None:
     elif kind is tuple or kind is list:
         key += (kind, len(x))
         for part in x:
-            _sign(part, key, flat)
+            _sign(part, key, flat, inputs)
     elif kind is dict:
         key += (kind, *x, len(x))
         for part in x.values():
-            _sign(part, key, flat)
+            _sign(part, key, flat, inputs)
     elif owner_of_type(kind) is not None:
         key += (kind, x.shape, x.dtype, getattr(x, "strides", None))
         flat.append(x)
@@ -87,17 +91,21 @@ def _sign(x: Any, key: list[Any], flat: list[Any]) -> None:
             return
         key += (kind, *[step for step, _ in parts], len(parts))
         for _, part in parts:
-            _sign(part, key, flat)
+            _sign(part, key, flat, inputs)
 
 
-def _replaced(x: Any, boxes: Iterator[Any]) -> Any:
+def _without_whole_numbers(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple([None if i and key[i - 1] is int and type(k) is int else k for i, k in enumerate(key)])
+
+
+def _replaced(x: Any, boxes: Iterator[Any], inputs: frozenset[type]) -> Any:
     """``x`` with boxes for what ``_sign`` put into ``flat``."""
     kind = type(x)
-    if kind is float or kind is complex or owner_of_type(kind) is not None:
+    if kind in inputs or owner_of_type(kind) is not None:
         return next(boxes)
     if kind in _STATIC or is_leaf(x):
         return x
-    return rebuild(x, [_replaced(part, boxes) for _, part in children(x) or ()])
+    return rebuild(x, [_replaced(part, boxes, inputs) for _, part in children(x) or ()])
 
 
 class _Recording:
@@ -123,6 +131,7 @@ class Jitted:
         self.known: dict[Any, list[_Recording] | str] = {}
         self.lock = threading.Lock()
         self.recorded = self.replayed = 0
+        self.inputs = _INPUTS
         self.given_up = False
         self.warned: set[str] = set()
 
@@ -134,14 +143,14 @@ class Jitted:
             if static and (i in static or i - len(args) in static):
                 key.append(_hashable(arg, f"argument {i}"))
             else:
-                _sign(arg, key, flat)
+                _sign(arg, key, flat, self.inputs)
         if kwargs:
             for name, arg in kwargs.items():
                 key.append(name)
                 if name in self.argnames:
                     key.append(_hashable(arg, f"argument {name!r}"))
                 else:
-                    _sign(arg, key, flat)
+                    _sign(arg, key, flat, self.inputs)
         return tuple(key), flat
 
     def __call__(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -174,6 +183,9 @@ class Jitted:
             self.given_up = True
             self._warn("at almost every call something is new: arguments that aren't arrays, shapes, branches", None)
             return self.f(*args, **kwargs)
+        if tree is None and int in key and self._varies(key):
+            self.inputs = _INPUTS_TOO
+            return self(args, kwargs)
         try:
             around = Surroundings(self.f, self._static_objects(args, kwargs))
         except Traced:
@@ -205,6 +217,11 @@ class Jitted:
             self._refuse(key, *cause)
         return result
 
+    def _varies(self, key: tuple[Any, ...]) -> bool:
+        """Whether too many recordings differ by whole numbers alone."""
+        kind = _without_whole_numbers(key)
+        return sum(_without_whole_numbers(known) == kind for known in list(self.known)) >= _VALUES
+
     def _enter(self, key: Any, tree: Tree | None, run: _Run) -> None:
         with self.lock:
             known = self.known.get(key) or []
@@ -220,11 +237,12 @@ class Jitted:
             self.known[key] = known
 
     def _with_boxes(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Iterator[Any]], Any]:
+        inputs = self.inputs
         static = {i % len(args) for i in self.argnums if -len(args) <= i < len(args)} if args else ()
 
         def put(boxes: Iterator[Any]) -> Any:
-            given = [a if i in static else _replaced(a, boxes) for i, a in enumerate(args)]
-            return given, {k: a if k in self.argnames else _replaced(a, boxes) for k, a in kwargs.items()}
+            given = [a if i in static else _replaced(a, boxes, inputs) for i, a in enumerate(args)]
+            return given, {k: a if k in self.argnames else _replaced(a, boxes, inputs) for k, a in kwargs.items()}
 
         return put
 

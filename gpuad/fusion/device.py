@@ -83,9 +83,10 @@ class Kernel:
         self._prepared: dict[tuple[Lengths, Strides, bool], list[Launch]] = {}
 
     def __call__(self, call: Call) -> None:
-        numbers = call.numbers if self._plain else _flat(call.numbers, self.plan.numbers)
-        pointers = [a.data.ptr for a in call.arrays]
-        self.run(call.lengths, call.strides, pointers, numbers, [o.data.ptr for o in call.outputs])
+        lengths, arrays, strides, numbers, outputs = call
+        if not self._plain:
+            numbers = tuple(_flat(numbers, self.plan.numbers))
+        self.run(lengths, strides, [a.data.ptr for a in arrays], numbers, [o.data.ptr for o in outputs])
 
     def run(
         self, lengths: Lengths, strides: Strides, pointers: list[int], numbers: Sequence[Any], outputs: list[int]
@@ -141,10 +142,13 @@ class Launch:
         self._alloc = alloc
         self._grid, self._block = shape.grid, shape.block
         self._needed = not shape.empty
-        self._operands = None if part.operands == tuple(range(len(plan.operands))) else part.operands
-        self._numbers = None if part.numbers == tuple(range(len(plan.numbers))) else _slots(part.numbers, plan.numbers)
-        self._outputs = part.outputs
+        self._operands, self._outputs = part.operands, part.outputs
+        self._numbers = _slots(part.numbers, plan.numbers)
         self._see_partial_sums(part, shape)
+        #: Whether all that is given is handed on as it is.
+        counts = (len(part.operands), len(part.numbers), len(part.outputs))
+        everything = counts == (len(plan.operands), len(plan.numbers), len(plan.outputs))
+        self._whole = everything and self._needed and not self._scratch
 
         codes = "Q" * (len(part.operands) + len(part.outputs)) + "".join(map(_code, part.plan.numbers))
         self._pack_into = struct.Struct("=" + codes).pack_into
@@ -181,10 +185,9 @@ class Launch:
             self._totals.append(_Total(kernel, total.lengths, (strides,) * len(places), places, mine))
 
     def __call__(self, pointers: list[int], numbers: Sequence[Any], outputs: list[int]) -> None:
-        if self._operands is not None:
-            pointers = [pointers[k] for k in self._operands]
-        if self._numbers is not None:
-            numbers = [numbers[k] for k in self._numbers]
+        if self._whole:
+            self._enqueue(pointers, outputs, numbers)
+            return
         mine = [outputs[k] for k in self._outputs]
         start = 0
         if self._scratch:
@@ -194,13 +197,15 @@ class Launch:
             for k, offset in self._partial:
                 mine[k] = start + offset
         if self._needed:
-            kernel = self._raw.kernel
-            with self._lock:  # the driver copies the parameter before it returns
-                self._pack_into(self._memory, 0, *pointers, *mine, *numbers)
-                kernel(self._grid, self._block, self._arguments)
+            self._enqueue([pointers[k] for k in self._operands], mine, [numbers[k] for k in self._numbers])
         for total in self._totals:
             read = [start + offset for offset in total.offsets]
             total.kernel.run(total.lengths, total.strides, read, (), [outputs[k] for k in total.outputs])
+
+    def _enqueue(self, pointers: list[int], outputs: list[int], numbers: Sequence[Any]) -> None:
+        with self._lock:  # the driver copies the parameter before it returns
+            self._pack_into(self._memory, 0, *pointers, *outputs, *numbers)
+            self._raw.kernel(self._grid, self._block, self._arguments)
 
 
 def _slots(chosen: tuple[int, ...], dtypes: tuple[DType, ...]) -> list[int]:

@@ -257,7 +257,7 @@ def test_sums_are_no_worse_than_numpys():
             kernel(Call((x.size,), (x,), ((1,),), (), (total,)))
             exact = math.fsum(x)
             # Beside NumPy's luck, at worst a few roundings: those of a block, however many there are.
-            few = 4 * np.finfo(dtype).eps * (abs(exact) + np.sqrt(np.sum(x.astype(float) ** 2)))
+            few = 2 * np.finfo(dtype).eps * (abs(exact) + np.sqrt(np.sum(x.astype(float) ** 2)))
             assert abs(float(total) - exact) <= max(abs(float(x.sum()) - exact), few)
     x = rng.normal(size=(700, 900))
     by_row, by_column = np.empty(700), np.empty(900)

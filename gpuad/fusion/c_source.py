@@ -10,6 +10,7 @@ Numbers and lengths are arguments: kernels of programs that differ in them alone
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 from .c_order import ANGLES, Order, Segment, takes_angles
@@ -23,7 +24,6 @@ from .c_types import (
     memory_type,
     sum_type,
     value_type,
-    wide,
 )
 from .plan import DType, Output, Plan, Step
 
@@ -74,6 +74,33 @@ def function(plan: Plan, name: str) -> str:
     return _Writer(plan, name).text()
 
 
+class _Adding(NamedTuple):
+    """A sum along the row: what holds that of a block, the dtypes of what is added and of the sum, and the sum and the
+    error that it goes into."""
+
+    name: str
+    dtype: DType
+    result: DType
+    total: str
+    error: str
+
+    @property
+    def in_lanes(self) -> bool:
+        """Whether there are many sums beside each other, since an entry has as many digits as the sum."""
+        return self.dtype.char in "dD"
+
+    @property
+    def parts(self) -> list[str]:
+        """What the sum is held by; complex ones by two, for then the compiler makes vectors of them."""
+        return [f"{self.name}_re", f"{self.name}_im"] if self.result.kind == "c" else [self.name]
+
+    def of(self, value: str) -> list[str]:
+        """The addition of a value."""
+        values = [f"real({value})", f"imag({value})"] if self.result.kind == "c" else [value]
+        index = "[i - start]" if self.in_lanes else ""
+        return [f"{part}{index} += {text};" for part, text in zip(self.parts, values, strict=True)]
+
+
 class _Writer:
     def __init__(self, plan: Plan, name: str) -> None:
         self.plan, self.name = plan, name
@@ -103,6 +130,10 @@ class _Writer:
             missing = " || ".join(f"!row{value}" for value in kept)
             self.put("int failed = 1;")
             self.put(f"if ({missing}) goto end;")
+        for segments in self.order.segments:
+            for a in itertools.chain.from_iterable(map(self._adding, segments)):
+                if a.in_lanes:
+                    self.put(f"double {' = {0}, '.join(f'{name}[GPUAD_BLOCK]' for name in a.parts)} = {{0}};")
         self._outer_loops(0)
         if kept:
             self.put("failed = 0;")
@@ -270,6 +301,9 @@ class _Writer:
             self.put(f"for (int64_t start = {start}; start < {stop}; start += GPUAD_BLOCK) {{")
             self.depth += 1
             self.put(f"const int64_t stop = GPUAD_MIN(start + GPUAD_BLOCK, {stop});")
+            if any(a.in_lanes for sums in adding for a in sums):
+                self.put(f"const int64_t lanes = GPUAD_MIN(GPUAD_BLOCK, {stop} - {start});")
+                self.put(f"const int full = stop == {stop} || GPUAD_ENDS_BLOCKS(start - {start});")
             start, stop = "start", "stop"
             for v in parts:
                 self.put(f"{value_type(self.plan.dtype_of(v))} part{v}[GPUAD_BLOCK];")
@@ -292,32 +326,30 @@ class _Writer:
     def _step(self, value: int) -> Step:
         return self.plan.steps[value - self.order.steps_from]
 
-    def _adding(self, segment: Segment) -> list[tuple[str, str, str, str]]:
-        """Of each sum along the row: the block's, its type, and the sum and the error that it goes into."""
+    def _adding(self, segment: Segment) -> list[_Adding]:
         adding = [
-            (f"block_{v}", sum_type(self._step(v).takes[0]), f"sum_{v}", f"error_{v}")
+            _Adding(f"block_{v}", self._step(v).takes[0], self._step(v).takes[0], f"sum_{v}", f"error_{v}")
             for v in segment.folds
             if self._step(v).fold == "add"
         ]
         for o in segment.outputs:
-            way = self.sums[o]
+            way, output = self.sums[o], self.plan.outputs[o]
             if way is not None and way.pairs:
                 there = (f"sum{o}", f"error{o}") if way.first is not None else (f"to_sum{o}[0]", f"to_sum{o}[1]")
-                adding.append((f"block{o}", sum_type(self.plan.outputs[o].dtype), *there))
+                adding.append(_Adding(f"block{o}", self.plan.dtype_of(output.value), output.dtype, *there))
         return adding
 
-    def _segment(self, segment: Segment, adding: list[tuple[str, str, str, str]], phase: int, loop: str) -> None:
+    def _segment(self, segment: Segment, adding: list[_Adding], phase: int, loop: str) -> None:
         reductions = []
         for v in segment.folds:
             step = self._step(v)
             if step.fold != "add":
                 reductions.append(f"{'max' if step.fold == 'maximum' else 'min'}:most_{v}")
                 reductions += [f"|:nan_{v}"] * (step.takes[0].kind == "f")
-        for name, kind, _, _ in adding:
-            # The parts of complex numbers are added up apart, for then the compiler makes vectors of them.
-            names = [f"{name}_re", f"{name}_im"] if "_Complex" in kind else [name]
-            reductions += [f"+:{name}" for name in names]
-            self.put(f"{kind.split()[0]} {' = 0, '.join(names)} = 0;")
+        for a in adding:
+            if not a.in_lanes:
+                reductions += [f"+:{name}" for name in a.parts]
+                self.put(f"{sum_type(a.result).split()[0]} {' = 0, '.join(a.parts)} = 0;")
         points = self._reads(segment.reads, phase) + self._computes(segment.computes) + self._uses(segment)
         angles = [v for v in segment.computes if takes_angles(self.order.step(v))]
         if angles:
@@ -327,9 +359,10 @@ class _Writer:
             self._put_loop("", loop, [_of_any(line) for line in points])
             self.put("else")
         self._put_loop("#pragma omp simd" + "".join(f" reduction({r})" for r in reductions), loop, points)
-        for name, kind, total, error in adding:
-            block = f"gpuad_pair_c128({name}_re, {name}_im)" if "_Complex" in kind else name
-            self.put(f"GPUAD_ADD_BLOCK({total}, {error}, {block});")
+        for a in adding:
+            parts = [f"gpuad_sum_lanes({name}, lanes)" for name in a.parts] if a.in_lanes else a.parts
+            block = f"gpuad_pair_c128({', '.join(parts)})" if len(parts) == 2 else parts[0]
+            self.put(f"{'if (full) ' * a.in_lanes}GPUAD_ADD_BLOCK({a.total}, {a.error}, {block});")
 
     def _put_loop(self, pragma: str, head: str, body: list[str]) -> None:
         self.lines += [pragma] * bool(pragma)
@@ -378,12 +411,12 @@ class _Writer:
 
     def _uses(self, segment: Segment) -> list[str]:
         """Folds, sums and stores at every point."""
-        lines = []
+        lines, adding = [], self._adding(segment)
         for v in segment.folds:
             step = self._step(v)
             arg = self._arguments(step)[0]
             if step.fold == "add":
-                lines += _added(f"block_{v}", arg, step.takes[0])
+                lines += adding.pop(0).of(arg)
                 continue
             lines.append(f"most_{v} = most_{v} {'>' if step.fold == 'maximum' else '<'} {arg} ? most_{v} : {arg};")
             if step.takes[0].kind == "f":
@@ -395,7 +428,7 @@ class _Writer:
                 along = "i" if self.plan.ndim else "0"
                 lines.append(f"to_out{o}[{along}] = {cast(f'v{output.value}', have, output.dtype)};")
             elif way.pairs:
-                lines += _added(f"block{o}", cast(f"v{output.value}", have, wide(output.dtype)), output.dtype)
+                lines += adding.pop(0).of(f"v{output.value}")
             else:
                 lines.append(f"to_sum{o}[i] += v{output.value};")
         return lines
@@ -434,13 +467,6 @@ class _Writer:
             self.put("}")
         self.put("(void)split, (void)chunks;")
         self.lines.append("}")
-
-
-def _added(name: str, value: str, dtype: DType) -> list[str]:
-    """The addition of a value to the sum of a block."""
-    if dtype.kind == "c":
-        return [f"{name}_re += real({value}), {name}_im += imag({value});"]
-    return [f"{name} += {value};"]
 
 
 def _of_any(text: str) -> str:

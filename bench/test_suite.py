@@ -83,5 +83,6 @@ def test_case(case, adapter, judged, benchmark):
 
     benchmark.group = case.name
     with quiet():
-        benchmark.extra_info["peak_bytes"], benchmark.extra_info["peak_by"] = memory.peak(adapter, run)
         benchmark(run)
+        peak, by = memory.peak(adapter, case, next(sets), call)
+        benchmark.extra_info |= {"peak_bytes": peak, "peak_by": by}

@@ -15,10 +15,12 @@ Document = Mapping[str, Any]
 
 def figures(document: Document) -> list[Plot]:
     """All that there is data for."""
-    found = []
-    for gpu in (False, True):
-        found += [plot for plot in (_ratios(document, gpu), _roofline(document, gpu), _memory(document, gpu)) if plot]
-    return found + _scalings(document)
+    devices = False, True
+    memory = [plot for gpu in devices if (plot := _memory(document, gpu))]
+    if document["run"]["emulated"]:  # times would mean nothing
+        return memory
+    times = [plot for gpu in devices for plot in (_ratios(document, gpu), _roofline(document, gpu)) if plot]
+    return times + memory + _scalings(document)
 
 
 def _labels(document: Document) -> list[str]:
@@ -91,6 +93,7 @@ def _roofline(document: Document, gpu: bool) -> Plot | None:
         "operations per second",
         series,
         y_text=lambda v: si(v, ""),
+        note="Operations are those of the program as gpuad runs it; who does fewer may stand above a roof.",
     )
 
 

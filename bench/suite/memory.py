@@ -6,53 +6,64 @@ import ctypes
 import gc
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .adapters import Adapter, OnCuPy, cupy
+from .adapters import Adapter, Call, OnCuPy, cupy
+from .workload import Case
 
 #: What the system counts is in pages, and its counters lag by some of them.
 _LEAST_RESIDENT = 4 << 20
 
 
-def peak(adapter: Adapter, call: Callable[[], Any]) -> tuple[int | None, str]:
-    """The peak, and who counted it; ``None``, and why it couldn't be."""
+def peak(adapter: Adapter, case: Case, arrays: Sequence[Any], call: Call) -> tuple[int | None, str]:
+    """The peak, and who counted it; ``None``, and why it couldn't be.
+
+    Where allocations are seen one by one, it is that of the second call of a function made anew, above what there was
+    before it was made: buffers that a compiled function keeps from one call to the next are its memory, too.
+    """
     gc.collect()
+    if isinstance(adapter, OnCuPy) and adapter.device == "gpu":
+        return _of_pool(lambda: adapter.prepare(case), arrays), "CuPy's memory pool"
     if adapter.allocates_with_numpy:
-        return _traced(call), "tracemalloc, which sees NumPy's arrays"
-    if adapter.device == "gpu":
-        if isinstance(adapter, OnCuPy):
-            return _of_pool(call), "CuPy's memory pool"
-        if adapter.name.startswith("torch"):
-            import torch
+        return _traced(lambda: adapter.prepare(case), arrays), "tracemalloc, which sees NumPy's arrays"
 
-            before = torch.cuda.memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
-            call()
-            return torch.cuda.max_memory_allocated() - before, "PyTorch's allocator"
+    def once() -> None:
+        adapter.wait(call(*arrays))
+
+    if adapter.device == "cpu":
+        return _resident(once)
+    if not adapter.name.startswith("torch"):
         return None, "JAX's allocator knows the peak of the whole process only"
-    return _resident(call)
+    import torch
+
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    once()
+    return torch.cuda.max_memory_allocated() - before, "PyTorch's allocator"
 
 
-def _traced(call: Callable[[], Any]) -> int:
+def _traced(prepare: Callable[[], Call], arrays: Sequence[Any]) -> int:
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
+        call = prepare()
+        call(*arrays)
         tracemalloc.reset_peak()
-        call()
+        call(*arrays)
         return tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
 
 
-def _of_pool(call: Callable[[], Any]) -> int:
+def _of_pool(prepare: Callable[[], Call], arrays: Sequence[Any]) -> int:
     class Hook(cupy().cuda.MemoryHook):  # type: ignore[misc]
         name = "peak"
         sizes: dict[int, int]  # what was there before isn't in it, so its end doesn't count
         used = most = 0
 
-        def malloc_postprocess(self, *, size: int, mem_size: int, mem_ptr: int, pmem_id: int, **rest: Any) -> None:
+        def malloc_postprocess(self, *, mem_size: int, mem_ptr: int, **rest: Any) -> None:
             self.sizes[mem_ptr] = mem_size
             self.used += mem_size
             self.most = max(self.most, self.used)
@@ -63,7 +74,10 @@ def _of_pool(call: Callable[[], Any]) -> int:
     hook = Hook()
     hook.sizes = {}
     with hook:
-        call()
+        call = prepare()
+        call(*arrays)
+        hook.most = hook.used
+        call(*arrays)
     return int(hook.most)
 
 

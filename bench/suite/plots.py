@@ -64,6 +64,7 @@ class Plot:
     x_text: Callable[[float], str] = lambda v: f"{v:g}"
     y_text: Callable[[float], str] = lambda v: f"{v:g}"
     rows: list[str] = field(default_factory=list)
+    note: str = ""
     #: Between these x lies what can't be told from one.
     band: tuple[float, float] | None = None
 
@@ -103,7 +104,7 @@ def svg(plot: Plot, width: int, *, alone: bool = False) -> str:
     """The picture, ``width`` pixels wide. Where that is little, names of rows stand above their rows."""
     narrow = width < 500
     longest = max(map(len, plot.rows), default=0)
-    left = 8 + min(330, int(6.3 * longest)) if plot.rows and not narrow else 12 if plot.rows else 62
+    left = 14 + min(340, int(6.9 * longest)) if plot.rows and not narrow else 12 if plot.rows else 62
     legend = _legend(plot, width)
     top = 10 + _LINE * (legend[1] + 1)
     row = _ROW + (14 if narrow else 0)
@@ -138,7 +139,7 @@ def svg(plot: Plot, width: int, *, alone: bool = False) -> str:
     for k, name in enumerate(plot.rows):
         y = at_y(k)
         parts.append(f'<path class="grid" d="M{left} {y:.1f}H{width - 14}"/>')
-        fits = int((width - 16 if narrow else left - 8) / 6.0)
+        fits = int((width - 16 if narrow else left - 14) / 6.6)
         short = name if len(name) <= fits else name[: fits - 1] + "…"
         parts.append(_text(left, y - 12, short, "start") if narrow else _text(left - 6, y + 4, short, "end"))
     for s in plot.series:

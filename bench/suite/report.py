@@ -30,7 +30,8 @@ max-width:100%;height:auto}.narrow{display:none}
 .scroll{overflow-x:auto;border:1px solid var(--faint);border-radius:6px}
 table{border-collapse:collapse;font-size:13px;width:100%}
 th,td{padding:.25rem .55rem;text-align:right;white-space:nowrap}
-thead th{border-bottom:2px solid var(--faint);vertical-align:bottom}tbody tr{border-top:1px solid var(--faint)}
+thead th{white-space:normal;border-bottom:2px solid var(--faint);vertical-align:bottom}
+tbody tr{border-top:1px solid var(--faint)}
 th:first-child{text-align:left;position:sticky;left:0;background:var(--paper);font-weight:500}
 tbody th .soft{display:block;font-weight:400}
 .group th{background:var(--band);font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}.best{font-weight:700}
@@ -111,7 +112,7 @@ def _section(name: str, document: Document) -> Iterator[str]:
         yield "</ul>"
     yield from _means(document)
     for plot in figures(document):
-        yield f"<h3>{escape(plot.title)}</h3>"
+        yield f"<h3>{escape(plot.title)}</h3><p class=soft>{escape(plot.note)}</p>"
         yield f'<div class="wide">{svg(plot, _WIDE)}</div><div class="narrow">{svg(plot, _NARROW)}</div>'
     yield from _times(document)
     yield from _work(document)

@@ -90,6 +90,12 @@ main() {
         skip "compute-sanitizer isn't on the PATH"
     fi
 
+    if [ -n "${EMULATED:-}" ]; then
+        skip "kernels beside a copy: there is no GPU"
+    else
+        step 20 "kernels beside a copy" "$python" -m bench.device_kernels --dtypes float32 --columns 1024
+    fi
+
     # The budget ends the measuring, and the file is written after every case.
     local quick=()
     [ -n "${EMULATED:-}" ] && quick=(--quick)

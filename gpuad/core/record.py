@@ -147,9 +147,9 @@ class Record(Level):
         self.values: list[Value] = []
         #: The boxes of the inputs, which belong to the caller: nothing may be written into them.
         self.given: list[Box] = []
-        #: Arrays that came from outside, or out of what isn't recorded, by identity: where they were met, and by how
-        #: many containers the record refers to them.
-        self.held: dict[int, tuple[Any, Line, set[int]]] = {}
+        #: Arrays that came from outside, or out of what isn't recorded, by identity: where they were met, and from
+        #: which places the record refers to them.
+        self.held: dict[int, tuple[Any, Line, set[Any]]] = {}
         #: Arrays of which parts were taken by a number that was computed, and these parts: views in the program,
         #: but copies here.
         self.chosen: set[int] = set()
@@ -179,16 +179,16 @@ class Record(Level):
         if known is None:
             known = self._numbers[key] = len(self.values)
             if is_array(raw):
-                self.hold(raw, self)
+                self.hold(raw, None)
             spec = spec_of(raw) if kind in _NUMBERS or owner_of_type(kind) is not None else _NOTHING
             self.values.append(Value(spec, getattr(raw, "strides", None) if is_array(raw) else None, (), raw))
         return known
 
-    def hold(self, raw: Any, container: Any) -> None:
-        """Note that an array takes part which isn't recorded, in a container of the record's."""
+    def hold(self, raw: Any, place: Any) -> None:
+        """Note that an array takes part which isn't recorded, and that the record refers to it from ``place``."""
         if id(raw) not in self.held:
             self.held[id(raw)] = raw, user_line(), set()
-        self.held[id(raw)][2].add(id(container))
+        self.held[id(raw)][2].add(place)
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if self.closed:
@@ -214,7 +214,7 @@ class Record(Level):
             params = without_boxes(params)
             within = list(arrays_within(params.values(), params))
         for raw, container in within:
-            self.hold(raw, container)
+            self.hold(raw, id(container))
         of_numbers = prim.name in _OF_NUMBERS and all(type(raw) in _NUMBERS for raw in raws)
         ours: Any = _OF_NUMBERS[prim.name] if of_numbers else prim
         ans = ours.function(*raws, **params) if of_numbers else prim.evaluate(raws, params)

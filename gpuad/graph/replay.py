@@ -19,6 +19,7 @@ from .waiting import Waiting, leaf_on, owned
 _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 #: Arrays of so many bytes are let go when they aren't needed any more, before the function ends.
 _LARGE = 1 << 15
+_NUMBERS = frozenset({int, float, np.float64, np.float32})
 #: What isn't elementwise and gives an array of its own.
 _FRESH = frozenset("write matmul scatter_add scatter_at gather read concatenate stack pad roll".split())
 
@@ -165,22 +166,31 @@ class Segment:
             self.env[name] = thing
         return name
 
-    def beside(self, step: Step, k: int) -> str:
-        """The k-th operand of an elementwise operation: a Python number as an array of the dtype it would take."""
+    def beside(self, step: Step, k: int, function: Any = None) -> str:
+        """The k-th operand of an elementwise operation: a number as an array of the dtype that it would take."""
         place = step.args[k]
         raw = self.values[place].raw
-        if type(raw) in (int, float, np.float64, np.float32) and step.backend.name == "numpy":
-            weak = type(raw) in (int, float)
-            for other in step.args:
-                value = self.values[other]
-                dtype = value.spec.dtype
-                if value.strides is not None and dtype.kind in "fc" and (weak or raw.dtype == dtype):
-                    key = place, dtype
-                    if key not in self._numbers:
-                        with np.errstate(all="ignore"):
-                            self._numbers[key] = np.array(raw, dtype)
-                    return self.thing("n", self._numbers[key])
-        return self.name(place)
+        if type(raw) not in _NUMBERS or step.backend.name != "numpy":
+            return self.name(place)
+        values = [self.values[a] for a in step.args]
+        if all(value.strides is None for value in values):
+            return self.name(place)
+        if isinstance(function, np.ufunc):
+            kinds = [type(v.raw) if type(v.raw) in (int, float) else v.spec.dtype for v in values]
+            try:
+                *takes, gives = function.resolve_dtypes((*kinds, None))
+            except TypeError:
+                return self.name(place)
+            dtype = takes[k] if gives == self.values[step.outs[0]].spec.dtype else None
+        else:
+            dtype = values[1 if k == 2 else 2].spec.dtype  # of a choice between two
+            dtype = dtype if dtype.kind in "fc" and values[1 if k == 2 else 2].strides is not None else None
+        if dtype is None or (type(raw) not in (int, float) and raw.dtype != dtype):
+            return self.name(place)
+        if (place, dtype) not in self._numbers:
+            with np.errstate(all="ignore"):
+                self._numbers[place, dtype] = np.array(raw, dtype)
+        return self.thing("n", self._numbers[place, dtype])
 
     def _is_elementwise(self, step: Step) -> bool:
         return type(step.prim) is not PythonOperator and step.prim.elementwise
@@ -306,7 +316,8 @@ class Segment:
             if text is not None:
                 return text
         function = prim.implementation(step.backend)
-        args = [self.beside(step, k) if prim.elementwise else self.name(a) for k, a in enumerate(step.args)]
+        numbers = isinstance(function, np.ufunc)
+        args = [self.beside(step, k, function) if numbers else self.name(a) for k, a in enumerate(step.args)]
         sign = _OPERATORS.get(prim.name)
         if sign and not out and self._numbers_alone(step):
             return f"{self.name(step.args[0])} {sign} {self.name(step.args[1])}"

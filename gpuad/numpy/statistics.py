@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import apart, make_spec, spec_of
+from ..core.box import Box, apart, make_spec, spec_of
 from ..ops import contract
 from ..ops import elementwise as e
 from ..ops import sort as s
@@ -77,6 +77,9 @@ def corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -
 # -- histograms: the counts are constant, the weights add up, the edges may move -----------------------------
 def _histogram_of(places: Any, n: int, weights: Any) -> Any:
     """How many of ``places`` are 0, 1, …, n - 1, or the sum of their weights."""
+    if weights is None and type(places) is Box:
+        ones = np.ones(spec_of(places).shape, np.intp)
+        return scattered(home(places).asarray(ones), Arrays((ARRAY,), (places,)), make_spec((n,), np.dtype(np.intp)))
     if weights is None:
         return home(places).function("bincount")(places, minlength=n)
     index = Arrays((ARRAY,), (places,))

@@ -327,7 +327,7 @@ class _Run:
             if place is None and not is_array(leaf) and not isinstance(leaf, _RETURNED):
                 raise Refused(f"it returns an object of type {type(leaf).__name__}")
             if place is None and is_array(leaf):
-                record.hold(leaf, raws)
+                record.hold(leaf, ("result", len(raws)))
             raw = leaf.value if place is not None else leaf
             places.append(place)
             raws.append(None if place is not None else leaf)
@@ -383,7 +383,7 @@ def _others(entry: tuple[Any, ...], containers: int, views: list[int]) -> bool:
     return _is_writable(entry[0]) and _count(entry) > _ALONE + ours
 
 
-def _others_of_base(entry: tuple[Any, ...], held: dict[int, tuple[Any, Line, set[int]]], views: list[int]) -> bool:
+def _others_of_base(entry: tuple[Any, ...], held: dict[int, tuple[Any, Line, set[Any]]], views: list[int]) -> bool:
     """The same of the memory that a view shows."""
     base = owner(entry[0])
     if not is_array(base) or not _is_writable(base):

@@ -156,7 +156,8 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
         y = y + e.where(inside, x - getitem(xp, knot), 0.0) * (rise / e.where(e.equal(run, 0.0), 1.0, run))
     y = e.where(e.less(x, xp[0]), fp[0] if left is None else left, y)
     y = e.where(e.greater(x, xp[-1]), fp[-1] if right is None else right, y)
-    return e.where(e.isnan(x), x, y)
+    y = e.where(e.isnan(x), x, y)
+    return y if spec_of(y).shape else getitem(y, ())  # a number, as NumPy's
 
 
 def _periodic(x: Any, xp: Any, fp: Any, period: Any) -> tuple[Any, Any, Any]:

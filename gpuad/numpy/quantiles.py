@@ -14,6 +14,7 @@ from ..ops import elementwise as e
 from ..ops import reduce as r
 from ..ops import sort as s
 from ..ops.declare import astype, broadcast_to
+from ..ops.index import getitem
 from .creation import as_array, home
 from .elementwise import no_options
 from .frontend import functions, is_traced, numpy_function
@@ -60,6 +61,7 @@ def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = Fa
         ordered = _partly_sorted(a, {low, high})
         middle = ordered[..., low] if low == high else 0.5 * ordered[..., low] + 0.5 * ordered[..., high]
         result = _unless_nan(middle, ordered[..., -1])
+        result = result if spec_of(result).shape else getitem(result, ())  # a number, as NumPy's
     else:
         result = mean(a, axis=-1)  # NumPy's warning and NaN
     return functions["reshape"](result, r.kept(lengths, axes)) if flag(keepdims) else result
@@ -157,7 +159,8 @@ def _quantile(
     else:
         found = _at_places(a, flat_q, method, nan)
     rest = r.kept(lengths, axes) if flag(keepdims) else spec_of(a).shape[:-1]
-    result = functions["reshape"](found, (*spec_of(q).shape, *rest))
+    shape = (*spec_of(q).shape, *rest)
+    result = functions["reshape"](found, shape) if shape else getitem(functions["reshape"](found, (1,)), 0)
     return astype(result, dtype=dtype) if dtype != spec_of(result).dtype else result
 
 

@@ -93,7 +93,8 @@ def _roofline(document: Document, gpu: bool) -> Plot | None:
         "operations per second",
         series,
         y_text=lambda v: si(v, ""),
-        note="Operations are those of the program as gpuad runs it; who does fewer may stand above a roof.",
+        note="The roofs are NumPy's, or CuPy's. Operations are those of the program as gpuad runs it: who does fewer, "
+        "or has faster products, may stand above.",
     )
 
 

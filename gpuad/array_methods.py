@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .core.box import Box, answer, apart, innermost
+from .core.box import Box, answer, apart, innermost, is_recorded
 from .core.memory import base_of, current, lying, owner_of
 from .core.tape import binary_recorder
 from .core.untraced import settled
@@ -273,7 +273,7 @@ _ATTRIBUTES: dict[str, Callable[[Box], Any]] = {
     "mT": lambda x: functions["matrix_transpose"](x),
     "real": lambda x: functions["real"](x),
     "imag": lambda x: functions["imag"](x),
-    "_value": lambda x: apart(current(x).value),  # autograd's name
+    "_value": lambda x: innermost(x) if is_recorded(x) else apart(current(x).value),  # autograd's name
     "flat": lambda x: flat(x),
 }
 _SETTERS: dict[str, Callable[[Box, Any], None]] = {

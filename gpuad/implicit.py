@@ -232,7 +232,7 @@ def _levels(x: Any) -> int:
     """How many transformations trace ``x``, which is the highest order of a derivative that can be asked for."""
     count = 0
     while type(x) is Box:
-        count += x.level.depth >= 0
+        count += x.level.depth >= 0 and not x.level.recorded
         x = x.value
     return count
 

@@ -130,6 +130,23 @@ def test_a_buffer_isnt_taken_while_a_view_of_it_is_needed():
             np.testing.assert_array_equal(got, want)
 
 
+def test_copies_in_another_order_are_steps():
+    def f(x):
+        y = np.sin(x)
+        flat = y.copy(order="F").reshape(-1)
+        again = np.asfortranarray(np.cos(x)).reshape(-1, order="F")
+        number = gnp.array(np.sum(y))
+        number[...] = 3.0
+        for _ in range(5):
+            y = np.exp(-y) * y + 1.0
+        return flat + again, y.strides, number
+
+    jitted, big = jit(f), np.linspace(0, 1, 6000).reshape(60, 100)
+    for k in range(3):
+        for got, want in zip(jitted(big + k), f(big + k), strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
 def test_writes_go_into_the_array_where_nobody_sees_it():
     def f(x):
         out = gnp.zeros(300)

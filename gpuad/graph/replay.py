@@ -21,7 +21,7 @@ _OPERATORS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/"}
 _LARGE = 1 << 15
 _NUMBERS = frozenset({int, float, np.float64, np.float32})
 #: What isn't elementwise and gives an array of its own.
-_FRESH = frozenset("write matmul scatter_add scatter_at gather read concatenate stack pad roll".split())
+_FRESH = frozenset("write matmul scatter_add scatter_at gather read concatenate stack pad roll copied".split())
 
 
 class Result:

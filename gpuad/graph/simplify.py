@@ -258,7 +258,7 @@ def is_pure(prim: Any) -> bool:
     return kind is Primitive and prim.name in _INNER
 
 
-_INNER = frozenset("bitwise_and bitwise_or bitwise_xor invert left_shift right_shift scatter_at".split())
+_INNER = frozenset("bitwise_and bitwise_or bitwise_xor invert left_shift right_shift scatter_at copied".split())
 
 
 def hashed(x: Any) -> Any:

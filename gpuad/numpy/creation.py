@@ -12,6 +12,7 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from ..backend import Backend, owner_of_type
 from ..core.box import Box, has_derivatives, sample, spec_of, twin
 from ..core.memory import current, lying
+from ..core.primitive import Primitive
 from ..core.untraced import fresh
 from ..fusion.pending import settle
 from ..ops import declare
@@ -69,6 +70,8 @@ def _asarray(x: Any, dtype: Any, ndmin: int = 0) -> Any:
 def _no_number(x: Any) -> Any:
     """A number as an array of shape (), which can be written into."""
     if type(x) is Box and not x.spec.shape and isinstance(sample(x), np.generic):
+        if x.level.recorded:
+            return x.level.process(_laid, (x,), {"order": "K"})
         x = twin(x)
         x.value = _no_number(x.value) if type(x.value) is Box else np.asarray(x.value)
     return x
@@ -82,7 +85,19 @@ def copied(x: Any, order: Any = "K") -> Any:
     return _copied(current(x), order) if type(x) is Box else x
 
 
+def _lay(xp: Any, x: Any, *, order: Any) -> Any:
+    if not hasattr(x, "copy") or isinstance(x, np.generic):
+        return np.asarray(x)
+    return x.transpose(order).copy().transpose(np.argsort(order)) if type(order) is tuple else x.copy(order=order)
+
+
+#: An array that lies in memory in that order, as an operation: a record has to do it again.
+_laid = Primitive("copied", _lay)
+
+
 def _copied(x: Box, order: Any) -> Box:
+    if x.level.recorded and (len(order) == len(x.spec.shape) if type(order) is tuple else not _lies(x.value, order)):
+        return x.level.process(_laid, (x,), {"order": order})  # type: ignore[no-any-return]
     y = twin(x)  # nobody sees that it is the same memory: the first to write will copy
     if type(x.value) is Box:
         y.value = _copied(x.value, order)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import random
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -15,97 +13,26 @@ import numpy as np
 
 from ..backend import current as current_backend
 from ..backend import owner_of_type
-from ..core.box import Box, spec_of
-from ..core.level import running
-from ..core.pytree import children, is_leaf, leaves, rebuild, tree_map
-from ..core.record import Line, Record, Refused, is_array, recording, user_line
-from ..core.untraced import settled
+from ..core.box import spec_of
+from ..core.pytree import leaves
+from ..core.record import Line, Refused, recording
 from ..errors import UnsupportedError
 from ..fusion.switch import on as fusion_on
-from ..graph.replay import Result, Segment
+from ..graph.kinds import INPUTS, INPUTS_TOO, STATIC, hashable, named, replaced, sign, without_whole_numbers
+from ..graph.replay import Segment
 from ..graph.report import Lowered, ReplayCost, count, describe
 from ..graph.surroundings import Surroundings, Traced
 from ..graph.tree import Tree, Ungovernable
-from .gradients import check_function, owner
+from .gradients import check_function
+from .jit_run import Run
 
 #: So many kinds of arguments are kept, and of what there is around the function.
 _KINDS, _AROUND = 128, 8
 #: When so many recordings have been made, and more than were replayed, the function is called as it is.
 _PATIENCE = 64
 
-_RETURNED = (bool, int, float, complex, str, bytes, np.generic, np.dtype, range, type(Ellipsis))
-_STATIC = frozenset({int, bool, str, bytes, type(None)})
-#: Python's numbers that may change without a new recording: at first, and if whole ones do.
-_INPUTS, _INPUTS_TOO = frozenset({float, complex}), frozenset({float, complex, int})
 #: So many values of whole numbers have recordings of their own.
 _VALUES = 4
-
-
-class _Same:
-    """An object in a key: equal to itself alone."""
-
-    __slots__ = ("x",)
-
-    def __init__(self, x: Any) -> None:
-        self.x = x
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is _Same and other.x is self.x
-
-    def __hash__(self) -> int:
-        return id(self.x)
-
-
-def _sign(x: Any, key: list[Any], flat: list[Any], inputs: frozenset[type]) -> None:
-    """Append to ``key`` what ``x`` is like, and to ``flat`` the arrays in it, and numbers of the types ``inputs``."""
-    kind = type(x)
-    if kind is np.ndarray:
-        key += (x.shape, x.dtype, x.strides)
-        flat.append(x)
-        if x.dtype.hasobject:
-            raise Traced
-    elif kind is Box:
-        raise Traced
-    elif kind in inputs:
-        key.append(kind)
-        flat.append(x)
-    elif kind in _STATIC:
-        key += (kind, x)
-    elif kind is tuple or kind is list:
-        key += (kind, len(x))
-        for part in x:
-            _sign(part, key, flat, inputs)
-    elif kind is dict:
-        key += (kind, *x, len(x))
-        for part in x.values():
-            _sign(part, key, flat, inputs)
-    elif owner_of_type(kind) is not None:
-        key += (kind, x.shape, x.dtype, getattr(x, "strides", None))
-        flat.append(x)
-    else:
-        parts = children(x)
-        if parts is None:
-            if isinstance(x, np.ndarray):  # a matrix, or a masked array: what an operation means is theirs to say
-                raise Traced
-            key.append(_Same(x))
-            return
-        key += (kind, *[step for step, _ in parts], len(parts))
-        for _, part in parts:
-            _sign(part, key, flat, inputs)
-
-
-def _without_whole_numbers(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple([None if i and key[i - 1] is int and type(k) is int else k for i, k in enumerate(key)])
-
-
-def _replaced(x: Any, boxes: Iterator[Any], inputs: frozenset[type]) -> Any:
-    """``x`` with boxes for what ``_sign`` put into ``flat``."""
-    kind = type(x)
-    if kind in inputs or owner_of_type(kind) is not None:
-        return next(boxes)
-    if kind in _STATIC or is_leaf(x):
-        return x
-    return rebuild(x, [_replaced(part, boxes, inputs) for _, part in children(x) or ()])
 
 
 class _Recording:
@@ -131,7 +58,7 @@ class Jitted:
         self.known: dict[Any, list[_Recording] | str] = {}
         self.lock = threading.Lock()
         self.recorded = self.replayed = 0
-        self.inputs = _INPUTS
+        self.inputs = INPUTS
         self.given_up = False
         self.warned: set[str] = set()
 
@@ -141,16 +68,16 @@ class Jitted:
         static = self.argnums
         for i, arg in enumerate(args):
             if static and (i in static or i - len(args) in static):
-                key.append(_hashable(arg, f"argument {i}"))
+                key.append(hashable(arg, f"argument {i}"))
             else:
-                _sign(arg, key, flat, self.inputs)
+                sign(arg, key, flat, self.inputs)
         if kwargs:
             for name, arg in kwargs.items():
                 key.append(name)
                 if name in self.argnames:
-                    key.append(_hashable(arg, f"argument {name!r}"))
+                    key.append(hashable(arg, f"argument {name!r}"))
                 else:
-                    _sign(arg, key, flat, self.inputs)
+                    sign(arg, key, flat, self.inputs)
         return tuple(key), flat
 
     def __call__(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -184,7 +111,7 @@ class Jitted:
             self._warn("at almost every call something is new: arguments that aren't arrays, shapes, branches", None)
             return self.f(*args, **kwargs)
         if tree is None and int in key and self._varies(key):
-            self.inputs = _INPUTS_TOO
+            self.inputs = INPUTS_TOO
             return self(args, kwargs)
         try:
             around = Surroundings(self.f, self._static_objects(args, kwargs))
@@ -192,7 +119,7 @@ class Jitted:
             return self.f(*args, **kwargs)
         except Refused as refusal:
             return self._plainly(args, kwargs, key, str(refusal), None)
-        run = _Run(around)
+        run = Run(around)
         try:
             result = run.call(flat, self._with_boxes(args, kwargs))
         except Refused as refusal:
@@ -219,10 +146,10 @@ class Jitted:
 
     def _varies(self, key: tuple[Any, ...]) -> bool:
         """Whether too many recordings differ by whole numbers alone."""
-        kind = _without_whole_numbers(key)
-        return sum(_without_whole_numbers(known) == kind for known in list(self.known)) >= _VALUES
+        kind = without_whole_numbers(key)
+        return sum(without_whole_numbers(known) == kind for known in list(self.known)) >= _VALUES
 
-    def _enter(self, key: Any, tree: Tree | None, run: _Run) -> None:
+    def _enter(self, key: Any, tree: Tree | None, run: Run) -> None:
         with self.lock:
             known = self.known.get(key) or []
             if isinstance(known, str):  # another thread has found out that it can't be replayed
@@ -241,8 +168,8 @@ class Jitted:
         static = {i % len(args) for i in self.argnums if -len(args) <= i < len(args)} if args else ()
 
         def put(boxes: Iterator[Any]) -> Any:
-            given = [a if i in static else _replaced(a, boxes, inputs) for i, a in enumerate(args)]
-            return given, {k: a if k in self.argnames else _replaced(a, boxes, inputs) for k, a in kwargs.items()}
+            given = [a if i in static else replaced(a, boxes, inputs) for i, a in enumerate(args)]
+            return given, {k: a if k in self.argnames else replaced(a, boxes, inputs) for k, a in kwargs.items()}
 
         return put
 
@@ -250,7 +177,7 @@ class Jitted:
         """What arguments count as constant but may hold what changes."""
         found = {}
         for path, leaf in leaves((list(args), kwargs)):
-            if type(leaf) not in _STATIC and type(leaf) not in (float, complex) and owner_of_type(type(leaf)) is None:
+            if type(leaf) not in STATIC and type(leaf) not in (float, complex) and owner_of_type(type(leaf)) is None:
                 found[f"the argument{path}"] = leaf
         return found
 
@@ -288,158 +215,10 @@ class Jitted:
             for recorded in known:
                 around = recorded.read()
                 if type(around) is tuple and not recorded.doubtful:
-                    names = [f"argument{path} {spec_of(x)}" for path, x in _named(args, kwargs, flat)]
+                    names = [f"argument{path} {spec_of(x)}" for path, x in named(args, kwargs, flat)]
                     names += [f"from around: {spec_of(x)}" for x in around]
                     return recorded.tree.way((*flat, *around)), names
         raise UnsupportedError("jit: what is around the function changes at every call")
-
-
-class _Run:
-    """One call of a function under a record."""
-
-    def __init__(self, around: Surroundings) -> None:
-        self.around = around
-        self.record = Record()
-        self.effect_was_lost = False
-        self.line = user_line()
-
-    def call(self, flat: list[Any], with_boxes: Callable[[Iterator[Any]], Any]) -> Any:
-        """The function's result, and how it is made of what was recorded."""
-        record = self.record
-        args, kwargs = with_boxes(iter([record.watch(x) for x in flat]))
-        f = self.around.inside(record)
-        self.states = _states(self.around.generators)
-        tokens = recording.set(True), running.set(True)
-        try:
-            result = tree_map(settled, f(*args, **kwargs))
-        finally:
-            record.close()
-            recording.reset(tokens[0])
-            running.reset(tokens[1])
-        places: list[int | None] = []
-        raws: list[Any] = []
-        taken = {id(owner(x)) for x in (*flat, *[x for _, x in self.around.arrays])}
-        found = []
-        for _, leaf in leaves(result):
-            place = record.outside(leaf)
-            if place is None and type(leaf) is Box:
-                raise Refused("it returns a traced array of another transformation")
-            if place is None and not is_array(leaf) and not isinstance(leaf, _RETURNED):
-                raise Refused(f"it returns an object of type {type(leaf).__name__}")
-            if place is None and is_array(leaf):
-                record.hold(leaf, ("result", len(raws)))
-            raw = leaf.value if place is not None else leaf
-            places.append(place)
-            raws.append(None if place is not None else leaf)
-            found.append(raw.copy(order="K") if place is None and is_array(raw) else _own(raw, taken))
-        self.template = Result(tree_map(lambda leaf: _LEAF, result), places, raws)
-        made = iter(found)
-        return tree_map(lambda _: next(made), result)
-
-    def changed(self) -> tuple[str, Line | None] | None:
-        """What the function has done besides computing its result."""
-        if _states(self.around.generators) != self.states:
-            return "it draws random numbers, which would be the same at every call; draw them outside", self.line
-        if self.around.wrote_into_copies():
-            self.effect_was_lost = True
-            return "it changes a container of arrays from around it", self.line
-        now = self.around.read()
-        if type(now) is str:
-            self.around.restore(self.record)
-            return f"it changes {now}", self.line
-        return None
-
-    def unknown_array(self) -> tuple[str, Line | None] | None:
-        """An array that takes part, may change, and isn't found from the function."""
-        line = self._held_elsewhere()
-        if line is not None:
-            import gc
-
-            gc.collect()
-            line = self._held_elsewhere()
-        if line is None:
-            return None
-        return "it uses an array that is kept where jit doesn't find it, and may change: pass it as an argument", line
-
-    def _held_elsewhere(self) -> Line | None:
-        """Where an array came in that something else than the record refers to."""
-        held = self.record.held
-        views = [id(owner(x)) for x, _, _ in held.values() if owner(x) is not x]
-        for entry in held.values():
-            raw, line, containers = entry
-            known = not self.around.watched.isdisjoint((id(raw), id(owner(raw))))
-            own = owner(raw) is raw
-            del raw
-            if not known and _counts_are_exact:
-                others = _others(entry, len(containers), views) if own else _others_of_base(entry, held, views)
-                if others:
-                    return line
-        return None
-
-
-def _others(entry: tuple[Any, ...], containers: int, views: list[int]) -> bool:
-    """Whether an array can be changed, by somebody else who refers to it."""
-    ours = containers + views.count(id(entry[0]))
-    return _is_writable(entry[0]) and _count(entry) > _ALONE + ours
-
-
-def _others_of_base(entry: tuple[Any, ...], held: dict[int, tuple[Any, Line, set[Any]]], views: list[int]) -> bool:
-    """The same of the memory that a view shows."""
-    base = owner(entry[0])
-    if not is_array(base) or not _is_writable(base):
-        return False
-    itself = held.get(id(base))
-    ours = views.count(id(base)) + (1 + len(itself[2]) if itself else 0)
-    return _count_base(entry) - 1 > _BASE_ALONE + ours
-
-
-def _is_writable(raw: Any) -> bool:
-    return bool(getattr(getattr(raw, "flags", None), "writeable", True))
-
-
-# Without the global lock a reference count may lag behind.
-_counts_are_exact = getattr(sys, "_is_gil_enabled", lambda: True)()
-
-
-def _count(entry: tuple[Any, ...]) -> int:
-    return sys.getrefcount(entry[0])
-
-
-def _count_base(entry: tuple[Any, ...]) -> int:
-    base = owner(entry[0])
-    return sys.getrefcount(base)
-
-
-_ALONE, _BASE_ALONE = _count((np.empty(1),)), _count_base((np.empty(2)[:1],)) - 1
-_LEAF = object()
-
-
-def _own(x: Any, taken: set[int]) -> Any:
-    """A result that shares its memory with nobody."""
-    if not is_array(x):
-        return x
-    if x.base is None and id(x) not in taken:
-        taken.add(id(x))
-        return x
-    return x.copy(order="K")
-
-
-def _states(generators: list[Any]) -> list[Any]:
-    """What random numbers will come next."""
-    found: list[Any] = [_bits(np.random.get_state(legacy=False)), random.getstate()]
-    for g in generators:
-        if isinstance(g, random.Random):
-            found.append(g.getstate())
-        else:
-            state = g.bit_generator.state if isinstance(g, np.random.Generator) else g.get_state(legacy=False)
-            found.append(_bits(state))
-    return found
-
-
-def _bits(state: Any) -> Any:
-    if isinstance(state, dict):
-        return [_bits(part) for part in state.values()]
-    return state.tobytes() if isinstance(state, np.ndarray) else state
 
 
 def _line_of(error: BaseException) -> Line | None:
@@ -453,23 +232,6 @@ def _line_of(error: BaseException) -> Line | None:
             found = code.co_filename, trace.tb_lineno, code.co_name
         trace = trace.tb_next
     return found
-
-
-def _named(args: Sequence[Any], kwargs: dict[str, Any], flat: list[Any]) -> Iterator[tuple[str, Any]]:
-    """The inputs with the ways that lead to them."""
-    paths = [(f"[{i}]{path}", leaf) for i, a in enumerate(args) for path, leaf in leaves(a)]
-    paths += [(f" {name}{path}", leaf) for name, a in kwargs.items() for path, leaf in leaves(a)]
-    found = iter(paths)
-    for x in flat:
-        yield next((path, leaf) for path, leaf in found if leaf is x)
-
-
-def _hashable(x: Any, what: str) -> Any:
-    try:
-        hash(x)
-    except TypeError:
-        raise TypeError(f"jit: {what} is static, so it must be hashable, got {type(x).__name__}") from None
-    return type(x), x
 
 
 _enabled = os.environ.get("GPUAD_JIT", "1") not in ("0", "")

@@ -1,0 +1,101 @@
+"""What kind of call it is: by containers, shapes, dtypes and whatever else a recording holds for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..backend import owner_of_type
+from ..core.box import Box
+from ..core.pytree import children, is_leaf, leaves, rebuild
+from .surroundings import Traced
+
+STATIC = frozenset({int, bool, str, bytes, type(None)})
+#: Python's numbers that may change without a new recording: at first, and if whole ones do.
+INPUTS, INPUTS_TOO = frozenset({float, complex}), frozenset({float, complex, int})
+
+
+class _Same:
+    """An object in a key: equal to itself alone."""
+
+    __slots__ = ("x",)
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is _Same and other.x is self.x
+
+    def __hash__(self) -> int:
+        return id(self.x)
+
+
+def sign(x: Any, key: list[Any], flat: list[Any], inputs: frozenset[type]) -> None:
+    """Append to ``key`` what ``x`` is like, and to ``flat`` the arrays in it, and numbers of the types ``inputs``."""
+    kind = type(x)
+    if kind is np.ndarray:
+        key += (x.shape, x.dtype, x.strides)
+        flat.append(x)
+        if x.dtype.hasobject:
+            raise Traced
+    elif kind is Box:
+        raise Traced
+    elif kind in inputs:
+        key.append(kind)
+        flat.append(x)
+    elif kind in STATIC:
+        key += (kind, x)
+    elif kind is tuple or kind is list:
+        key += (kind, len(x))
+        for part in x:
+            sign(part, key, flat, inputs)
+    elif kind is dict:
+        key += (kind, *x, len(x))
+        for part in x.values():
+            sign(part, key, flat, inputs)
+    elif owner_of_type(kind) is not None:
+        key += (kind, x.shape, x.dtype, getattr(x, "strides", None))
+        flat.append(x)
+    else:
+        parts = children(x)
+        if parts is None:
+            if isinstance(x, np.ndarray):  # a matrix, or a masked array: what an operation means is theirs to say
+                raise Traced
+            key.append(_Same(x))
+            return
+        key += (kind, *[step for step, _ in parts], len(parts))
+        for _, part in parts:
+            sign(part, key, flat, inputs)
+
+
+def without_whole_numbers(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple([None if i and key[i - 1] is int and type(k) is int else k for i, k in enumerate(key)])
+
+
+def replaced(x: Any, boxes: Iterator[Any], inputs: frozenset[type]) -> Any:
+    """``x`` with boxes for what ``_sign`` put into ``flat``."""
+    kind = type(x)
+    if kind in inputs or owner_of_type(kind) is not None:
+        return next(boxes)
+    if kind in STATIC or is_leaf(x):
+        return x
+    return rebuild(x, [replaced(part, boxes, inputs) for _, part in children(x) or ()])
+
+
+def named(args: Sequence[Any], kwargs: dict[str, Any], flat: list[Any]) -> Iterator[tuple[str, Any]]:
+    """The inputs with the ways that lead to them."""
+    paths = [(f"[{i}]{path}", leaf) for i, a in enumerate(args) for path, leaf in leaves(a)]
+    paths += [(f" {name}{path}", leaf) for name, a in kwargs.items() for path, leaf in leaves(a)]
+    found = iter(paths)
+    for x in flat:
+        yield next((path, leaf) for path, leaf in found if leaf is x)
+
+
+def hashable(x: Any, what: str) -> Any:
+    try:
+        hash(x)
+    except TypeError:
+        raise TypeError(f"jit: {what} is static, so it must be hashable, got {type(x).__name__}") from None
+    return type(x), x

@@ -1,0 +1,169 @@
+"""One call of a function under a record, and whether it can be replayed."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..core.box import Box
+from ..core.level import running
+from ..core.pytree import leaves, tree_map
+from ..core.record import Line, Record, Refused, is_array, recording, user_line
+from ..core.untraced import settled
+from ..graph.replay import Result
+from ..graph.surroundings import Surroundings
+from .gradients import owner
+
+_RETURNED = (bool, int, float, complex, str, bytes, np.generic, np.dtype, range, type(Ellipsis))
+
+
+class Run:
+    """One call of a function under a record."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self.around = around
+        self.record = Record()
+        self.effect_was_lost = False
+        self.line = user_line()
+
+    def call(self, flat: list[Any], with_boxes: Callable[[Iterator[Any]], Any]) -> Any:
+        """The function's result, and how it is made of what was recorded."""
+        record = self.record
+        args, kwargs = with_boxes(iter([record.watch(x) for x in flat]))
+        f = self.around.inside(record)
+        self.states = _states(self.around.generators)
+        tokens = recording.set(True), running.set(True)
+        try:
+            result = tree_map(settled, f(*args, **kwargs))
+        finally:
+            record.close()
+            recording.reset(tokens[0])
+            running.reset(tokens[1])
+        places: list[int | None] = []
+        raws: list[Any] = []
+        taken = {id(owner(x)) for x in (*flat, *[x for _, x in self.around.arrays])}
+        found = []
+        for _, leaf in leaves(result):
+            place = record.outside(leaf)
+            if place is None and type(leaf) is Box:
+                raise Refused("it returns a traced array of another transformation")
+            if place is None and not is_array(leaf) and not isinstance(leaf, _RETURNED):
+                raise Refused(f"it returns an object of type {type(leaf).__name__}")
+            if place is None and is_array(leaf):
+                record.hold(leaf, ("result", len(raws)))
+            raw = leaf.value if place is not None else leaf
+            places.append(place)
+            raws.append(None if place is not None else leaf)
+            found.append(raw.copy(order="K") if place is None and is_array(raw) else _own(raw, taken))
+        self.template = Result(tree_map(lambda leaf: _LEAF, result), places, raws)
+        made = iter(found)
+        return tree_map(lambda _: next(made), result)
+
+    def changed(self) -> tuple[str, Line | None] | None:
+        """What the function has done besides computing its result."""
+        if _states(self.around.generators) != self.states:
+            return "it draws random numbers, which would be the same at every call; draw them outside", self.line
+        if self.around.wrote_into_copies():
+            self.effect_was_lost = True
+            return "it changes a container of arrays from around it", self.line
+        now = self.around.read()
+        if type(now) is str:
+            self.around.restore(self.record)
+            return f"it changes {now}", self.line
+        return None
+
+    def unknown_array(self) -> tuple[str, Line | None] | None:
+        """An array that takes part, may change, and isn't found from the function."""
+        line = self._held_elsewhere()
+        if line is not None:
+            import gc
+
+            gc.collect()
+            line = self._held_elsewhere()
+        if line is None:
+            return None
+        return "it uses an array that is kept where jit doesn't find it, and may change: pass it as an argument", line
+
+    def _held_elsewhere(self) -> Line | None:
+        """Where an array came in that something else than the record refers to."""
+        held = self.record.held
+        views = [id(owner(x)) for x, _, _ in held.values() if owner(x) is not x]
+        for entry in held.values():
+            raw, line, containers = entry
+            known = not self.around.watched.isdisjoint((id(raw), id(owner(raw))))
+            own = owner(raw) is raw
+            del raw
+            if not known and _counts_are_exact:
+                others = _others(entry, len(containers), views) if own else _others_of_base(entry, held, views)
+                if others:
+                    return line
+        return None
+
+
+def _others(entry: tuple[Any, ...], containers: int, views: list[int]) -> bool:
+    """Whether an array can be changed, by somebody else who refers to it."""
+    ours = containers + views.count(id(entry[0]))
+    return _is_writable(entry[0]) and _count(entry) > _ALONE + ours
+
+
+def _others_of_base(entry: tuple[Any, ...], held: dict[int, tuple[Any, Line, set[Any]]], views: list[int]) -> bool:
+    """The same of the memory that a view shows."""
+    base = owner(entry[0])
+    if not is_array(base) or not _is_writable(base):
+        return False
+    itself = held.get(id(base))
+    ours = views.count(id(base)) + (1 + len(itself[2]) if itself else 0)
+    return _count_base(entry) - 1 > _BASE_ALONE + ours
+
+
+def _is_writable(raw: Any) -> bool:
+    return bool(getattr(getattr(raw, "flags", None), "writeable", True))
+
+
+# Without the global lock a reference count may lag behind.
+_counts_are_exact = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+def _count(entry: tuple[Any, ...]) -> int:
+    return sys.getrefcount(entry[0])
+
+
+def _count_base(entry: tuple[Any, ...]) -> int:
+    base = owner(entry[0])
+    return sys.getrefcount(base)
+
+
+_ALONE, _BASE_ALONE = _count((np.empty(1),)), _count_base((np.empty(2)[:1],)) - 1
+_LEAF = object()
+
+
+def _own(x: Any, taken: set[int]) -> Any:
+    """A result that shares its memory with nobody."""
+    if not is_array(x):
+        return x
+    if x.base is None and id(x) not in taken:
+        taken.add(id(x))
+        return x
+    return x.copy(order="K")
+
+
+def _states(generators: list[Any]) -> list[Any]:
+    """What random numbers will come next."""
+    found: list[Any] = [_bits(np.random.get_state(legacy=False)), random.getstate()]
+    for g in generators:
+        if isinstance(g, random.Random):
+            found.append(g.getstate())
+        else:
+            state = g.bit_generator.state if isinstance(g, np.random.Generator) else g.get_state(legacy=False)
+            found.append(_bits(state))
+    return found
+
+
+def _bits(state: Any) -> Any:
+    if isinstance(state, dict):
+        return [_bits(part) for part in state.values()]
+    return state.tobytes() if isinstance(state, np.ndarray) else state

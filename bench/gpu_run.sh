@@ -3,10 +3,11 @@
 #
 #     bash bench/gpu_run.sh [FOLDER]       FOLDER: where the results and the log go (default: bench/results)
 #
-# It runs the tests on CuPy, compute-sanitizer on the tests that launch our kernels, and the benchmarks beside JAX and
-# PyTorch on the same device. Needs Python 3.11 or later with NumPy, CuPy and pytest; SciPy, hypothesis, PyTorch, JAX,
-# pytest-xdist and compute-sanitizer take part where they are there. Set PYTHON to choose the interpreter. Every step
-# has a limit; one that fails or runs out of time doesn't stop the next. The exit code is 1 if any failed.
+# It runs the tests on CuPy, compute-sanitizer on the tests that launch our kernels, these kernels beside a copy, and the
+# benchmarks beside JAX and PyTorch on the same device. Needs Python 3.11 or later with NumPy, CuPy and pytest; SciPy,
+# hypothesis, PyTorch, JAX, pytest-xdist and compute-sanitizer take part where they are there. Set PYTHON to choose the
+# interpreter. Every step has a limit; one that fails or runs out of time doesn't stop the next. The exit code is 1 if
+# any failed.
 #
 # EMULATED=1 rehearses the same steps without a GPU, on CuPy run on the CPU (tests/cupy_on_cpu): nothing is timed
 # that means anything.
@@ -62,7 +63,7 @@ has() { "$python" -c "import importlib.util, sys; sys.exit(importlib.util.find_s
 # Our own kernels, not CuPy's: what compute-sanitizer is to look at. It makes them some ten times slower.
 kernel_tests() {
     local found=()
-    for file in tests/test_cuda_source.py tests/test_fus*.py tests/test_cupy_programs.py; do
+    for file in tests/test_cuda_source.py tests/test_fusion_on_cupy.py; do
         [ -f "$file" ] && found+=("$file")
     done
     printf '%s\n' "${found[@]}"
@@ -72,11 +73,11 @@ main() {
     date -u
     git rev-parse HEAD 2>/dev/null
     nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,temperature.gpu --format=csv 2>/dev/null
-    step 30 "what is here" "$python" -m gpuad info
+    step 20 "what is here" "$python" -m gpuad info
     local workers=() tests=()
     has xdist && workers=(-n "${WORKERS:-6}")
     mapfile -t tests < <([ -n "${EMULATED:-}" ] && kernel_tests)
-    step 190 "tests on CuPy" "$python" -m pytest --backend cupy -q -p no:cacheprovider "${workers[@]}" "${tests[@]}"
+    step 170 "tests on CuPy" "$python" -m pytest --backend cupy -q -p no:cacheprovider "${workers[@]}" "${tests[@]}"
 
     mapfile -t tests < <(kernel_tests)
     if [ -n "${EMULATED:-}" ]; then
@@ -99,8 +100,8 @@ main() {
     # The budget ends the measuring, and the file is written after every case.
     local quick=()
     [ -n "${EMULATED:-}" ] && quick=(--quick)
-    step 140 "benchmarks on $device" "${bench[@]}" run "${quick[@]}" --device gpu --budget 110 -o "$results" --replace
-    step 20 "report" "${bench[@]}" report "$results" -o "${results%.json}.html"
+    step 125 "benchmarks on $device" "${bench[@]}" run "${quick[@]}" --device gpu --budget 100 -o "$results" --replace
+    step 15 "report" "${bench[@]}" report "$results" -o "${results%.json}.html"
 
     printf '\n=== %s, %d s in all\n' "$device" "$SECONDS"
     printf '%s\n' "${table[@]}" "results: $results"

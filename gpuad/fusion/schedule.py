@@ -31,8 +31,9 @@ def compute(waiting: Sequence[Pending]) -> None:
         if type(x.op) is View:
             views.append(x)
         else:
-            kernels.setdefault((needed.stages[x], *_belongs(x, needed.rows)), []).append(x)
+            kernels.setdefault((needed.stages[x], *_belongs(x, needed)), []).append(x)
     rows = needed.rows
+    views.sort(key=_serial_of)  # one may show another
     del needed, x  # who holds an array is counted below
     for key in sorted(kernels, key=lambda key: key[0]):
         _look(views)
@@ -42,11 +43,14 @@ def compute(waiting: Sequence[Pending]) -> None:
     _look(views)
 
 
-def _belongs(x: Pending, rows: dict[Pending, Any]) -> tuple[Any, ...]:
+def _belongs(x: Pending, needed: _Needed) -> tuple[Any, ...]:
     """What is the same for arrays that one kernel should compute."""
-    while x.value is None and (x in rows or type(x.op) is not Apply):
-        x = next(a for a in x.args if isinstance(a, Pending) and (a.value is None or type(x.op) is Sum))
-    return (id(region_of(x)), x.shape) if x.value is None else (id(x.value),)
+    while x.value is None and (x in needed.rows or type(x.op) is not Apply):
+        a = next((a for a in x.args if isinstance(a, Pending) and a.value is None and needed.together(x, a)), None)
+        if a is None:  # a sum of what is there, or will be by then
+            return id(x.args[0] if x.args[0].value is None else x.args[0].value), x.args[0].shape
+        x = a
+    return id(region_of(x)), x.shape
 
 
 class _Needed:
@@ -56,7 +60,9 @@ class _Needed:
     """
 
     def __init__(self, waiting: Sequence[Pending]) -> None:
-        self.found = {x: None for x in waiting if x.value is None}
+        self.found: dict[Pending, None] = {}
+        for x in waiting:
+            self._store(x)
         self.stages: dict[Pending, int] = {}  # of every array on the way
         self.rows: dict[Pending, tuple[tuple[int, ...], int]] = {}
         self._axes: dict[tuple[int, ...], int] = {}  # of a grid, how many axes make a row
@@ -85,14 +91,19 @@ class _Needed:
             self.rows[x] = row
         stage = 0
         for a in inside:
-            together = self._together(x, a)
-            while not together and a not in self.found:
-                self.found[a] = None
-                if type(a.op) is not View:
-                    break
-                (a,) = a.args
+            together = self.together(x, a)
+            if not together:
+                self._store(a)
             stage = max(stage, self.stages[a] + (not together and type(x.op) is not View))
         self.stages[x] = stage
+
+    def _store(self, x: Pending) -> None:
+        """Of a view, what it shows."""
+        while x.value is None and x not in self.found:
+            self.found[x] = None
+            if type(x.op) is not View:
+                break
+            (x,) = x.args
 
     def _row(self, x: Pending, inside: list[Pending]) -> tuple[tuple[int, ...], int] | None:
         if type(x.op) is Sum:
@@ -107,15 +118,15 @@ class _Needed:
             return None
         grid, n = row
         if type(x.op) is View:
-            aligned = x.op.aligned
-            return row if aligned is not None and len(aligned) == len(grid) and _ends_in_ones(aligned, n) else None
+            per_row = grid[:-n] + (1,) * n
+            return row if x.op.aligned == per_row and x.shape in (per_row, grid) else None
         rows = 1
         for length in grid[:-n]:
             rows *= length
         alike = all(not isinstance(a, Pending) or a.shape in (x.shape, ()) for a in x.args)
         return row if x.size == rows and alike and x.shape != grid else None
 
-    def _together(self, x: Pending, a: Pending) -> bool:
+    def together(self, x: Pending, a: Pending) -> bool:
         """Whether the kernel that computes ``x`` can compute ``a``, which it needs, in passing."""
         row = self.rows.get(a)
         if x in self.rows:
@@ -151,13 +162,18 @@ def _look(views: list[Pending]) -> None:
 def _compute_together(roots: list[Pending], rows: dict[Pending, tuple[tuple[int, ...], int]]) -> None:
     """Pending arrays of one region, in one kernel."""
     nodes = _gather(roots)
+    row = max((rows[x][1] for x in nodes if x in rows), default=0)
+    afterwards = [s for s in roots if _splits(s, row)]
+    if afterwards:
+        sources = [s.args[0] for s in afterwards if s.args[0].value is None]
+        roots = list(dict.fromkeys([x for x in roots if not _splits(x, row)] + sources))
     one = next((x for x in nodes if x not in rows), None)
     if one is not None:
         region, asked = region_of(one), set(map(id, roots))
         waiting = [s for s in [r() for r in region.sums] if s is not None and s.value is None]
         region.sums = list(map(weakref.ref, waiting))
         for s in waiting:
-            if id(s) not in asked and s not in nodes and _within_reach(s.args[0], nodes):
+            if id(s) not in asked and s not in nodes and not _splits(s, row) and _within_reach(s.args[0], nodes):
                 roots.append(s)
         for s in roots:
             if type(s.op) is Sum and s.args[0] in nodes and s not in nodes:
@@ -165,12 +181,22 @@ def _compute_together(roots: list[Pending], rows: dict[Pending, tuple[tuple[int,
         waiting.clear()
     targets = roots + _worth_storing(nodes, set(map(id, roots)), rows)
     per_row = {x for x in targets if x in rows and x in nodes}
-    row = max((rows[x][1] for x in nodes if x in rows), default=0)
     if one is not None:
         grid: tuple[int, ...] = one.shape
     else:
         grid = rows[roots[0]][0] if roots[0] in rows else roots[0].args[0].shape
     launch(targets, sorted(nodes, key=_serial_of), grid, per_row, row)
+    for s in afterwards:
+        if s.value is None:
+            _compute_together([s], rows)
+
+
+def _splits(x: Pending, row: int) -> bool:
+    """Whether ``x`` is a sum over some of the last ``row`` axes, which a kernel goes along as one, but not over all."""
+    if not row or type(x.op) is not Sum:
+        return False
+    inside = [i for i in x.op.axes if i >= x.args[0].ndim - row]
+    return 0 < len(inside) < row
 
 
 def _serial_of(x: Pending) -> int:
@@ -189,6 +215,9 @@ def _gather(roots: list[Pending]) -> dict[Pending, int]:
     while stack:
         for a in stack.pop().args:
             if isinstance(a, Pending) and a.value is None:
+                if type(a.op) is View and a.args[0].value is not None:  # another kernel has stored what it shows
+                    _look([a])
+                    continue
                 if a not in nodes:
                     nodes[a] = 0
                     stack.append(a)
@@ -198,8 +227,12 @@ def _gather(roots: list[Pending]) -> dict[Pending, int]:
 
 def _within_reach(x: Pending, nodes: dict[Pending, int]) -> bool:
     """Whether ``x`` is among ``nodes``, or follows from them in few steps, which are added to them then."""
+    if x in nodes:
+        return True
+    if x.value is not None:
+        return False
     more: dict[Pending, int] = {}
-    stack = [] if x in nodes else [x]
+    stack = [x]
     while stack:
         found = stack.pop()
         more[found] = more.get(found, 0)
@@ -224,13 +257,12 @@ _FEW = 8
 
 def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pending, Any]) -> list[Pending]:
     """What is held by others than what is computed here, if it has been computed before, or is short."""
-    return [
-        x
-        for x in nodes
-        if (x.times or (x in rows and type(x.op) is not View))
-        and id(x) not in asked
-        and sys.getrefcount(x) > nodes[x] + (_HELD_HERE if x not in rows else _HELD_HERE + 1)
-    ]
+    found: dict[Pending, None] = {}
+    for x in nodes:
+        short = x in rows
+        if (x.times or short) and sys.getrefcount(x) > nodes[x] + (_HELD_HERE + 1 if short else _HELD_HERE):
+            found[x.args[0] if type(x.op) is View else x] = None  # the view of that costs nothing then
+    return [x for x in found if id(x) not in asked]
 
 
 #: By how many a node is referred to there: the table, the variable, and the argument; one of a row by its table, too.

@@ -227,7 +227,12 @@ def staged_view(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) 
         aligned = (1,) * (len(shape) - x.ndim) + x.shape
     else:
         aligned = tuple([1 if i in axis else n for i, n in enumerate(shape)])
-    return viewed(x, lambda raw: prim.evaluate((raw,), params), shape, aligned)
+
+    def look(raw: Any) -> Any:
+        found = prim.evaluate((raw,), params)
+        return found.value if isinstance(found, Pending) else found
+
+    return viewed(x, look, shape, aligned)
 
 
 def staged_sum(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:

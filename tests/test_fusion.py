@@ -1,0 +1,77 @@
+"""Operations that wait to be fused give what they give one by one. Here they all wait, however small the arrays."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import gpuad
+import gpuad.numpy as gnp
+from gpuad import grad, jvp, vjp
+from gpuad.backend import numpy_backend
+from gpuad.fusion import pending
+from random_programs import Program
+
+
+@pytest.fixture(autouse=True)
+def everything_waits(monkeypatch):
+    """The size from which arrays wait is set to nothing, and NumPy runs the kernels."""
+    monkeypatch.setitem(pending.LARGE, numpy_backend, 0)
+    monkeypatch.setenv("GPUAD_CPU_EXECUTOR", "numpy")
+
+
+def flat(x):
+    return [z for y in x for z in flat(y)] if isinstance(x, (tuple, list)) else [x]
+
+
+def agree(compute, rtol=1e-9):
+    """``compute()`` fused and unfused: to rounding, relative to the largest entry, or the same error."""
+    found = []
+    for on in (True, False):
+        with gpuad.fusion(on), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found.append(flat(compute()))
+    for got, want in zip(*found, strict=True):
+        assert isinstance(got, (np.ndarray, np.generic)) and not isinstance(got, pending.Pending)
+        got, want = np.asarray(got), np.asarray(want)
+        assert (got.shape, got.dtype) == (want.shape, want.dtype)
+        np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))
+        got, want = (np.where(np.isfinite(a), a, 0).astype(complex) for a in (got, want))
+        np.testing.assert_allclose(got, want, rtol=0, atol=rtol * (np.abs(want).max(initial=0) + 1e-3))
+
+
+# -- random programs --------------------------------------------------------------------------------------
+def second_order(p, nums, ones):
+    return grad(lambda *xs: sum(gnp.sum(gnp.sin(gnp.real(g))) for g in grad(p.loss, nums)(*xs)), nums)(*p.args)
+
+
+def forward_over_reverse(p, nums, ones):
+    return jvp(lambda *xs: grad(p.loss, nums)(*xs), tuple(p.args), ones)
+
+
+def reverse_over_forward(p, nums, ones):
+    return grad(lambda *xs: gnp.real(jvp(p.loss, xs, ones)[1]), nums)(*p.args)
+
+
+def batched(p, nums, ones):
+    return gpuad.vmap(grad(p.loss, nums))(*[np.stack([a, a * 0.5]) for a in p.args])
+
+
+HIGHER = [second_order, forward_over_reverse, reverse_over_forward, batched]
+
+
+@pytest.mark.parametrize("seeds", range(0, 80, 8))
+def test_random_programs(seeds):
+    for seed in range(seeds, seeds + 8):
+        p = Program(seed)
+        nums, ones = range(len(p.args)), tuple(map(np.ones_like, p.args))
+        before = [a.copy() for a in p.args]
+        digits = {"float16": 0.1, "float32": 2e-3, "complex64": 2e-3}
+        # Programs cast to float32 on the way.
+        rtol = max(digits.get(dtype, 2e-3) for dtype in p.dtypes)
+        agree(lambda p=p: vjp(lambda *xs: tuple(p(*xs)), *p.args)[0], rtol)
+        agree(lambda p=p, ones=ones: jvp(p.loss, tuple(p.args), ones), rtol)
+        agree(lambda p=p, nums=nums: grad(p.loss, nums)(*p.args), rtol)
+        agree(lambda p=p, nums=nums, ones=ones, seed=seed: HIGHER[seed % 4](p, nums, ones), rtol)
+        for a, b in zip(p.args, before, strict=True):
+            np.testing.assert_array_equal(a, b)

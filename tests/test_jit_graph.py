@@ -165,6 +165,31 @@ def test_writes_go_into_the_array_where_nobody_sees_it():
     assert text.count(".put(") == 299  # but not the first, into the zeros, nor the last, for `kept` is `out` until then
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_large_arrays_that_wait_while_others_are_written_into(fused):
+    def f(x, w):
+        out = gnp.zeros(70_000)
+        out[:100] = (w @ w)[0]
+        part = out[10:]
+        z = np.exp(-part) + 1
+        out[20] = 5.0
+        y = np.tanh(x) * x
+        total = np.sum(y)
+        if total > 0:
+            y = y - total
+        return z * 2, out, y, np.mean(y * x), y[::2], x * 1
+
+    x, w = np.linspace(0, 1, 70_000), np.linspace(-1, 1, 10_000).reshape(100, 100)
+    with gpuad.fusion(fused):
+        jitted, slope = jit(f), jit(grad(lambda x: f(x, w)[3]))
+        for k in range(4):
+            held = jitted(x - k, w), f(x - k, w)
+            for got, want in zip(*held, strict=True):
+                np.testing.assert_allclose(got, want, rtol=1e-11, atol=1e-11)
+            assert not any(np.may_share_memory(a, b) for i, a in enumerate(held[0]) for b in (*held[0][:i], x))
+            np.testing.assert_allclose(slope(x - k), grad(lambda x: f(x, w)[3])(x - k), rtol=1e-9, atol=1e-12)
+
+
 def test_lower_names_the_lines_of_the_program():
     w = np.ones((3, 3))
 

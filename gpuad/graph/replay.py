@@ -75,6 +75,7 @@ class Segment:
         self.leaves: dict[int, str] = {}
         self.settled: dict[int, str] = {}
         self.extra: list[str] = []
+        self.read_later = {owner for place in self.waiting.read for owner in self.sharing.owners(place)}
         self.plan = Plan(steps, values, self.sharing, kept, self._takes_out, self._is_elementwise, self._retains)
         self.held = {owner for place in kept for owner in self.sharing.owners(place)}
         self._write(end)
@@ -290,7 +291,7 @@ class Segment:
             and not any(x in self.sharing.owners(a) for a in step.args[1:])
             and x not in self.plan.of  # whose buffer may be given to another step by then
             and x in self.fresh
-            and x not in self.waiting.read
+            and x not in self.read_later
         )
 
     def _makes_fresh(self, step: Step) -> bool:

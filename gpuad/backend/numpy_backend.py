@@ -12,7 +12,7 @@ from .interface import Backend
 # The allocator of glibc keeps freed memory for later as far as it has seen blocks of such a size freed before
 # (mallopt(3), M_MMAP_THRESHOLD); what it gives back instead costs more in page faults than arithmetic does. This block
 # is never touched, so it takes no memory.
-np.empty(1 << 24, np.uint8)
+np.empty((1 << 25) - (1 << 13), np.uint8)
 
 
 def _broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:

@@ -16,9 +16,9 @@ from ..backend import numpy_backend
 from ..errors import BackendError
 from .plan import Call, Plan
 
-#: Entries times steps of the first call from which a plan is compiled: a compiler takes 60 to 300 ms, and NumPy needs
-#: about 1 ns per entry and step.
-WORTH_COMPILING = 1 << 22
+#: Entries times steps after which a plan is compiled: a compiler takes 60 to 300 ms, and NumPy needs about 1 ns per
+#: entry and step.
+WORTH_COMPILING = 1 << 25
 #: So many compiled plans are remembered.
 REMEMBERED = 512
 
@@ -54,7 +54,7 @@ def enabled() -> bool:
 
 
 def compile_host(plan: Plan, work: int) -> Runner:
-    """What runs ``plan`` on NumPy arrays. ``work``: how many entries, times how many steps, there are to do now.
+    """What runs ``plan`` on NumPy arrays. ``work``: how many entries, times how many steps, it has had to do.
 
     Plans are remembered: asking again for one costs a look-up.
     """

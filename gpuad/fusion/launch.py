@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..backend import numpy_backend, recycle
+from ..backend.interface import Backend
 from . import executors
 from .pending import Apply, Pending, Sum, View
 from .plan import Call, Operand, Output, Plan, Step
 
 
-class Kernel(NamedTuple):
-    """A plan, what runs it (``None``: the library's functions, one by one), and the seconds that it took to get it."""
+class Kernel:
+    """A plan, what runs it (``None``: the library's functions, one by one), and the seconds that it took to get it.
 
-    plan: Plan
-    run: Any
-    seconds: float
+    On the host NumPy runs it at first. When it has had so much to do that a compiler would have paid, the plan is
+    compiled: ``worked`` counts entries times steps, so that a program takes the same way every time it is run.
+    """
+
+    __slots__ = ("plan", "run", "seconds", "worked")
+
+    def __init__(self, backend: Backend, plan: Plan) -> None:
+        self.plan, self.worked = plan, 0
+        self.run: Any = None
+        start = time.perf_counter()
+        if backend is not numpy_backend:
+            from . import device
+
+            with contextlib.suppress(NotImplementedError):  # of a dtype or a function that the kernels don't have
+                self.run = device.compile(plan, backend.xp)
+        self.seconds = time.perf_counter() - start
+
+    def on_host(self, work: int) -> Any:
+        """What runs it on the host, where there is so much ``work`` to do now."""
+        before = self.worked
+        self.worked += work
+        if self.run is None or before < executors.WORTH_COMPILING <= self.worked:
+            start = time.perf_counter()
+            self.run = executors.compile_host(self.plan, self.worked)
+            self.seconds = time.perf_counter() - start
+        return self.run
 
 
 #: Plans and what was compiled of them, by structure.
@@ -118,7 +143,6 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
         work *= n
     structure = (
         backend.name,
-        work >= executors.WORTH_COMPILING,
         tuple([(a.dtype, classes) for a, (classes, _) in zip(arrays, layout, strict=True)]),
         tuple(collected.dtypes),
         tuple(collected.steps),
@@ -129,13 +153,14 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
     if kernel is None:
         if len(_compiled) >= _KEPT:
             _compiled.clear()
-        kernel = _compiled[structure] = _kernel(backend, _plan(structure), work)
-    if kernel.run is None:
+        kernel = _compiled[structure] = Kernel(backend, _plan(structure))
+    run = kernel.on_host(work) if backend is numpy_backend else kernel.run
+    if run is None:
         _one_by_one(backend, targets, nodes)
         return
     buffers = [_buffer(backend, lengths, gone, dtype) for (_, dtype, _, _), gone in zip(outputs, summed, strict=True)]
     strides = tuple([told for _, told in layout])
-    kernel.run(Call(lengths, tuple(arrays), strides, tuple(collected.numbers), tuple(buffers)))
+    run(Call(lengths, tuple(arrays), strides, tuple(collected.numbers), tuple(buffers)))
     seen = watched.get()
     if seen is not None:
         seen.append((kernel, lengths))
@@ -146,7 +171,7 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
 
 
 def _plan(structure: Any) -> Plan:
-    _, _, operands, numbers, steps, outputs, ndim = structure
+    _, operands, numbers, steps, outputs, ndim = structure
 
     def place(code: int) -> int:
         if code < 0:
@@ -165,24 +190,12 @@ def _plan(structure: Any) -> Plan:
     )
 
 
-def _kernel(backend: Any, plan: Plan, work: int) -> Kernel:
-    start = time.perf_counter()
-    if backend is numpy_backend:
-        run: Any = executors.compile_host(plan, work)
-    else:
-        from . import device
-
-        try:
-            run = device.compile(plan, backend.xp)
-        except NotImplementedError:  # of a dtype or a function that the kernels don't have
-            run = None
-    return Kernel(plan, run, time.perf_counter() - start)
-
-
 def _one_by_one(backend: Any, targets: list[Pending], nodes: list[Pending]) -> None:
     """Compute pending arrays with the library's functions."""
     functions = backend.functions
-    for x in [*nodes, *[x for x in targets if x not in nodes]]:
+    for x in [*nodes, *targets]:
+        if x.value is not None:
+            continue
         op = x.op
         args = [a.value if isinstance(a, Pending) else a for a in x.args]
         if type(op) is View:

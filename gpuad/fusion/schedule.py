@@ -256,14 +256,38 @@ _FEW = 8
 
 
 def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pending, Any]) -> list[Pending]:
-    """What is held by others than what is computed here, if it has been computed before, or is short."""
+    """What is held by others than what is computed here, if it has been computed before, is short, or takes much."""
     found: dict[Pending, None] = {}
     for x in nodes:
         short = x in rows
-        if (x.times or short) and sys.getrefcount(x) > nodes[x] + (_HELD_HERE + 1 if short else _HELD_HERE):
+        held = sys.getrefcount(x) > nodes[x] + (_HELD_HERE + 1 if short else _HELD_HERE)
+        if held and (x.times or short or _takes_much(x)):
             found[x.args[0] if type(x.op) is View else x] = None  # the view of that costs nothing then
     return [x for x in found if id(x) not in asked]
 
 
 #: By how many a node is referred to there: the table, the variable, and the argument; one of a row by its table, too.
 _HELD_HERE = 3
+
+
+def _takes_much(x: Pending) -> bool:
+    """Whether to compute it again would move more than to store it and to read that, or is as slow."""
+    reads: set[int] = set()
+    on_the_way = {x}
+    stack = [x]
+    while stack:
+        for a in stack.pop().args:
+            if not isinstance(a, Pending) or a in on_the_way:
+                continue
+            if a.value is None:
+                on_the_way.add(a)
+                stack.append(a)
+            elif 2 * a.value.nbytes >= x.nbytes and 0 not in a.value.strides:
+                reads.add(id(a.value))
+        if len(reads) > _READS or len(on_the_way) > _STEPS:
+            return True
+    return False
+
+
+#: What reads more arrays, or takes more steps, is stored if it will be needed once more.
+_READS, _STEPS = 2, 32

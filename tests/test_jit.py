@@ -698,17 +698,35 @@ def test_a_function_that_calls_itself_and_others_under_jit():
         assert_same(power(x, n), x**n)
 
 
-def test_other_backends(backend):
-    x = backend.asarray(normal(5, 3))
+def on_backend(backend):
+    """Programs with branches, closures, writes and products, on arrays of a backend."""
+    w, around = (backend.asarray(normal(3, 3)) for _ in range(2))
 
-    def f(x):
-        y = np.tanh(x) * 2 + x.sum(axis=0)
-        return np.sum(y * y)
+    def smooth(x):
+        y = np.tanh(x @ w) * 2 + x.sum(axis=0)
+        return np.sum(y * y * around[0])
 
-    jitted = jit(value_and_grad(f))
-    for call in (x, x + 1, x):
-        got, want = jitted(call), value_and_grad(f)(call)
-        for a, b in zip(got, want, strict=True):
-            assert type(a) is type(b)
-            np.testing.assert_allclose(backend.to_numpy(a), backend.to_numpy(b), rtol=1e-12)
-    assert counts(jitted) == (1, 2)
+    def forked(x):
+        x = x * 2 if gnp.sum(x) > 0 else x - around[1]
+        return gnp.concatenate([x[1:], x[:1] ** 3]), gnp.max(x, axis=1)
+
+    def written(x):
+        out = gnp.zeros_like(x)
+        out[1:] = x[:-1] * w[0]
+        out[0] = 1.0
+        return gnp.where(out > 0.5, out, x), gnp.roll(out, 1, axis=0)
+
+    return value_and_grad(smooth), forked, written
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_other_backends(backend, which):
+    f = on_backend(backend)[which]
+    x, jitted = backend.asarray(normal(5, 3)), jit(f)
+    with gpuad.use(backend.name):
+        for call in (x, x + 1, -x, x):
+            got, want = jitted(call), f(call)
+            for a, b in zip(got, want, strict=True):
+                assert type(a) is type(b)
+                np.testing.assert_allclose(backend.to_numpy(a), backend.to_numpy(b), rtol=1e-12)
+    assert counts(jitted)[1] >= 2

@@ -18,7 +18,7 @@ from .core.memory import base_of, current, lying, owner_of
 from .core.tape import binary_recorder
 from .core.untraced import settled
 from .errors import UnsupportedError
-from .fusion.pending import Pending
+from .fusion.pending import Pending, settle
 from .numpy.contractions import matmul
 from .numpy.creation import copied
 from .numpy.frontend import constants, functions, handler_of
@@ -241,7 +241,7 @@ setattr(Box, "fill", lambda self, value: setitem(self, Ellipsis, value))  # noqa
 
 @_define("__repr__")
 def _repr(self: Box) -> str:
-    return repr(innermost(self)) if self.level.recorded else f"Traced({self.value!r})"
+    return repr(innermost(self)) if self.level.recorded else f"Traced({settle(self.value)!r})"
 
 
 @_define("__format__")

@@ -40,6 +40,33 @@ def agree(compute, rtol=1e-9):
         np.testing.assert_allclose(got, want, rtol=0, atol=rtol * (np.abs(want).max(initial=0) + 1e-3))
 
 
+# -- what a program may ask of its arrays -----------------------------------------------------------------
+X = np.random.default_rng(0).normal(size=(12, 12))
+
+
+def test_printing_shows_the_numbers():
+    shown = []
+
+    def f(x):
+        y = gnp.sin(x)
+        shown.append((repr(y), str(y.sum()), f"{y.sum():.3f}"))
+        return gnp.sum(y)
+
+    for on in (True, False):
+        with gpuad.fusion(on):
+            grad(f)(X[0])
+    assert shown[0] == shown[1]
+
+
+def test_errors_that_numpy_is_told_to_raise():
+    with np.errstate(all="raise"), pytest.raises(FloatingPointError, match="divide by zero"):
+        grad(lambda x: gnp.sum(gnp.log(x - x)))(X)
+    with np.errstate(over="call", call=lambda what, flag: flagged.append(what)):
+        flagged = []
+        grad(lambda x: gnp.sum(gnp.exp(x * 1e4)))(X)
+        assert flagged
+
+
 # -- random programs --------------------------------------------------------------------------------------
 def second_order(p, nums, ones):
     return grad(lambda *xs: sum(gnp.sum(gnp.sin(gnp.real(g))) for g in grad(p.loss, nums)(*xs)), nums)(*p.args)

@@ -180,9 +180,17 @@ def lift(x: Any) -> Any:
     backend = numpy_backend if type(x) is np.ndarray else owner_of_type(type(x))
     if backend is None or backend not in _KINDS or isinstance(x, np.generic):
         return x
-    if x.nbytes < LARGE[backend] or not x.size or x.dtype.kind not in "fc" or not switch.on():
+    if x.nbytes < LARGE[backend] or not x.size or x.dtype.kind not in "fc" or not switch.on() or _on_guard(backend):
         return backend.recyclable(x)
     return leaf(_KINDS[backend], x)
+
+
+def _on_guard(backend: Backend) -> bool:
+    """Whether NumPy is to report invalid operations, as under ``np.errstate(all="raise")``: kernels wouldn't."""
+    return backend is numpy_backend and not _NO_REPORT.issuperset(np.geterr().values())
+
+
+_NO_REPORT = frozenset({"ignore", "warn"})
 
 
 def leaf(kind: type[Pending], x: Any) -> Pending:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import threading
 import warnings
 from collections import deque
@@ -471,6 +473,35 @@ def test_a_method_under_jit():
     for s in (Scaled(2.0), Scaled(3.0)):
         assert_same(s.apply(np.ones(2)), np.full(2, s.by))
         assert_same(s.apply(np.ones(2)), np.full(2, s.by))
+
+
+@functools.cache
+def grid(n):
+    return np.linspace(0, 1, n)
+
+
+@functools.lru_cache(maxsize=2)
+def grids(n):
+    return [np.linspace(0, 1, n), {"more": np.arange(n) * 1.0}]
+
+
+def test_arrays_that_a_cache_keeps():
+    def f(x):
+        return x * grid(3) + grids(3)[0] - grids(3)[1]["more"]
+
+    jitted = check(f, (normal(3),), (normal(3),), records=1)
+    grid(3)[0] = 7.0
+    assert_same(jitted(np.ones(3)), f(np.ones(3)))
+    assert_same(jitted(np.ones(3)), f(np.ones(3)))
+
+
+def test_an_array_that_is_kept_where_nobody_looks():
+    kept = itertools.repeat(np.ones(3))
+    jitted = jit(lambda x: x * next(kept))
+    with pytest.warns(RuntimeWarning, match="kept where jit doesn't find it"):
+        assert_same(jitted(np.ones(3)), np.ones(3))
+    next(kept)[:] = 2.0
+    assert_same(jitted(np.ones(3)), np.full(3, 2.0))
 
 
 # -- faithful or plain ------------------------------------------------------------------------------------

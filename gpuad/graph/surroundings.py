@@ -27,6 +27,7 @@ from ..core.constants import fingerprint
 from ..core.pytree import rebuild
 from ..core.record import Record, Refused
 
+_a_cache = functools.cache(lambda: None)
 _LIBRARIES = frozenset({"numpy", "scipy", "cupy", "cupyx", "builtins", *sys.stdlib_module_names}) - {"__main__"}
 _NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, type(Ellipsis), slice, range)
 #: A function with more around it isn't compiled.
@@ -61,6 +62,7 @@ class Surroundings:
         #: Identities of the arrays whose content is compared at every call.
         self.watched: set[int] = set()
         self.generators: list[Any] = []
+        self._caches: list[Any] = []
         #: Whether the code has words in it by which a program gets what is another at every call.
         self.doubtful = False
         self._checks: list[str] = []
@@ -186,6 +188,8 @@ class Surroundings:
         wrapped = getattr(x, "__wrapped__", None)
         if isinstance(wrapped, types.FunctionType) and not called_again:  # what functools.cache returned, for one
             self._walk(wrapped, f"{access}.__wrapped__", label, False, owner, depth + 1)
+            if isinstance(x, type(_a_cache)):
+                self._caches.append(x)
         if getattr(cls, "holds_recordings", False):
             return
         ours = _is_ours(cls.__module__)
@@ -344,6 +348,21 @@ class Surroundings:
         self._env["_ERRORS"] = (KeyError, IndexError, AttributeError, TypeError, ValueError)
         exec(compile(text, "<jit reads>", "exec"), self._env)
         return self._env["read"]  # type: ignore[no-any-return]
+
+    def cached(self) -> Iterator[Any]:
+        """The arrays that functions under ``functools.cache`` keep."""
+        import gc
+
+        stack, seen = list(self._caches), set[int]()
+        while stack:
+            x = stack.pop()
+            if id(x) not in seen and len(seen) < _MOST:
+                seen.add(id(x))
+                for a in gc.get_referents(x):
+                    if isinstance(a, np.ndarray):
+                        yield a
+                    elif isinstance(a, (dict, list, tuple)) or type(a).__name__ == "_lru_list_elem":
+                        stack.append(a)
 
     def wrote_into_copies(self) -> bool:
         """Whether the rebuilt function changed a container that it was given in place of another."""

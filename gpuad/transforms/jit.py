@@ -158,7 +158,7 @@ class Jitted:
             tree = tree or Tree(len(run.record.given), self.name)
             tree.add(run.record.events, run.record.values, run.template)
             if fresh:
-                known = [*known[-_AROUND + 1 :], _Recording(run.around.read, tree, run.around.doubtful)]
+                known = [*known[-_AROUND + 1 :], _Recording(run.read(), tree, run.around.doubtful)]
             if len(self.known) >= _KINDS and key not in self.known:
                 self.known.pop(next(iter(self.known)), None)
             self.known[key] = known

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.box import Box
+from ..core.constants import fingerprint
 from ..core.level import running
 from ..core.pytree import leaves, tree_map
 from ..core.record import Line, Record, Refused, is_array, recording, user_line
@@ -28,6 +29,7 @@ class Run:
         self.around = around
         self.record = Record()
         self.effect_was_lost = False
+        self.watch: list[tuple[Any, bytes]] = []
         self.line = user_line()
 
     def call(self, flat: list[Any], with_boxes: Callable[[Iterator[Any]], Any]) -> Any:
@@ -98,10 +100,28 @@ class Run:
             own = owner(raw) is raw
             del raw
             if not known and _counts_are_exact:
-                others = _others(entry, len(containers), views) if own else _others_of_base(entry, held, views)
-                if others:
+                others = _others(entry, len(containers), views)
+                if (others or (not own and _others_of_base(entry, held, views))) and not self._is_cached(entry[0]):
                     return line
         return None
+
+    def _is_cached(self, raw: Any) -> bool:
+        """Whether a function under ``functools.cache`` keeps the array. It is compared at every call, then."""
+        if not isinstance(raw, np.ndarray) or id(raw) not in {id(x) for x in self.around.cached()}:
+            return False
+        self.watch.append((raw, fingerprint(raw)))
+        return True
+
+    def read(self) -> Callable[[], Any]:
+        """``Surroundings.read``, which looks at these arrays, too."""
+        read, watch = self.around.read, self.watch
+        if not watch:
+            return read
+
+        def read_more() -> Any:
+            return "what a cache keeps" if any(fingerprint(x) != before for x, before in watch) else read()
+
+        return read_more
 
 
 def _others(entry: tuple[Any, ...], containers: int, views: list[int]) -> bool:

@@ -67,6 +67,46 @@ def test_errors_that_numpy_is_told_to_raise():
         assert flagged
 
 
+# -- what is computed again -------------------------------------------------------------------------------
+def chain_with_sums(x):
+    for _ in range(60):
+        x = x * 0.99 + gnp.sum(x) * 1e-6
+    return gnp.sum(x)
+
+
+def normalised(x):
+    for _ in range(60):
+        x = gnp.tanh(x / gnp.sqrt(gnp.mean(x * x, axis=0) + 1))
+    return gnp.sum(x)
+
+
+def recurrent(x):
+    h = x[0] * 0
+    for row in x:
+        h = gnp.tanh(h * 0.5 + row + gnp.mean(h))
+    return gnp.sum(h * h)
+
+
+def one_to_many(x):
+    h = gnp.sin(x)
+    return sum(gnp.sum(gnp.cos(h * k) * gnp.mean(h * k, axis=0)) for k in range(30))
+
+
+@pytest.mark.parametrize("f", [chain_with_sums, normalised, recurrent, one_to_many])
+def test_nothing_is_computed_many_times(f, monkeypatch):
+    from gpuad.fusion import schedule
+
+    most, launch = [], schedule.launch
+
+    def counted(targets, nodes, *how):
+        launch(targets, nodes, *how)
+        most.append(max((x.times for x in nodes), default=0))
+
+    monkeypatch.setattr(schedule, "launch", counted)
+    agree(lambda: grad(f)(X))
+    assert 1 <= max(most) <= 3
+
+
 # -- random programs --------------------------------------------------------------------------------------
 def second_order(p, nums, ones):
     return grad(lambda *xs: sum(gnp.sum(gnp.sin(gnp.real(g))) for g in grad(p.loss, nums)(*xs)), nums)(*p.args)

@@ -2,7 +2,7 @@
 
 Arrays of one shape that are connected by elementwise operations, and sums over them, are one kernel. It reads what
 is there and stores what was asked for. What lies between is computed in passing, and once more if another kernel
-needs it; then it is stored, if anybody still holds it. So nothing is computed three times.
+needs it; then it is stored, if anybody still holds it. So nothing is computed more than three times.
 
 A sum along the last axes is one number per row, and so is what is computed from it; where the row meets it again,
 as in a normalisation, both passes over the row are one kernel.
@@ -257,13 +257,24 @@ _FEW = 8
 
 def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pending, Any]) -> list[Pending]:
     """What is held by others than what is computed here, if it has been computed before, is short, or takes much."""
-    found: dict[Pending, None] = {}
+    found = _computed_twice(nodes)
     for x in nodes:
         short = x in rows
         held = sys.getrefcount(x) > nodes[x] + (_HELD_HERE + 1 if short else _HELD_HERE)
         if held and (x.times or short or _takes_much(x)):
             found[x.args[0] if type(x.op) is View else x] = None  # the view of that costs nothing then
     return [x for x in found if id(x) not in asked]
+
+
+def _computed_twice(nodes: dict[Pending, int]) -> dict[Pending, None]:
+    """What has been, and more often than what is made of it: in a loop with a sum in each step, all steps to come would
+    take it again."""
+    return {
+        a: None
+        for x in nodes
+        for a in x.args
+        if isinstance(a, Pending) and a.times > max(x.times, 1) and a in nodes and type(a.op) is not View
+    }
 
 
 #: By how many a node is referred to there: the table, the variable, and the argument; one of a row by its table, too.

@@ -119,9 +119,11 @@ class Box:
 
 def _class_of(x: Any) -> type:
     raw = sample(x)
-    cls = raw.backend.array_types[0] if isinstance(raw, Pending) else type(raw)
+    cls = type(raw)
     backend = owner_of_type(cls)
-    return cls if backend is None or backend.lends_its_class else Box
+    if backend is None or not backend.lends_its_class:
+        return cls if backend is None else Box
+    return backend.eager.array_types[0] if isinstance(raw, Pending) else cls
 
 
 def make_box(value: Any, level: Level, index: Any, spec: Spec) -> Box:

@@ -13,7 +13,7 @@ import numpy as np
 from ..backend import numpy_backend, recycle
 from ..backend.interface import Backend
 from . import executors
-from .pending import Apply, Pending, Sum, View
+from .pending import Apply, Pending, Sum, View, planning
 from .plan import Call, Operand, Output, Plan, Step
 
 
@@ -160,7 +160,12 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
         return
     buffers = [_buffer(backend, lengths, gone, dtype) for (_, dtype, _, _), gone in zip(outputs, summed, strict=True)]
     strides = tuple([told for _, told in layout])
-    run(Call(lengths, tuple(arrays), strides, tuple(collected.numbers), tuple(buffers)))
+    call = Call(lengths, tuple(arrays), strides, tuple(collected.numbers), tuple(buffers))
+    planning.release()
+    try:
+        run(call)
+    finally:
+        planning.acquire()
     seen = watched.get()
     if seen is not None:
         seen.append((kernel, lengths))

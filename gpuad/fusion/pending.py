@@ -11,8 +11,10 @@ An array of the user's that takes part is copied, for the user may write into it
 from __future__ import annotations
 
 import itertools
+import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,10 +23,13 @@ from ..backend import cupy_backend, numpy_backend, owner_of_type
 from ..backend.interface import Backend
 from . import switch
 
-#: What runs into more operations than this is computed, and so are arrays of which that many sums wait.
-STEPS, SUMS = 192, 8
+#: What runs into more operations is computed: in a sweep, and outside of one, where it is what the sweep will have to
+#: compute again. So are arrays of which that many sums wait.
+STEPS, FORWARD, SUMS = 192, 48, 8
 #: So many arrays are read by one kernel at most.
 READS = 24
+#: Whether a sweep is running in this thread or task.
+backwards: ContextVar[bool] = ContextVar("gpuad_backwards", default=False)
 
 _serial = itertools.count().__next__
 
@@ -60,10 +65,12 @@ class View(NamedTuple):
 class Region:
     """A connected stretch of elementwise operations on arrays of one shape."""
 
-    __slots__ = ("joined", "reads", "simple", "steps", "sums")
+    __slots__ = ("joined", "last", "reads", "simple", "steps", "sums")
 
     def __init__(self) -> None:
         self.joined: Region | None = None
+        #: What was called for last in a sweep.
+        self.last: weakref.ref[Pending] | None = None
         self.steps = 0
         #: Whether it reads nothing but what is there.
         self.simple = True
@@ -108,7 +115,9 @@ class Pending:
         return getattr(settle(self), name)
 
     def put(self, value: Any) -> None:
-        """Let it be ``value``, which has been computed."""
+        """Let it be ``value``, which has been computed; another thread may have done the same."""
+        if self.value is not None:
+            return
         self.value, self.op, self.args, self.region = value, None, (), None
         self.small = value.nbytes < LARGE[self.backend]
 
@@ -169,7 +178,7 @@ class DevicePending(Pending):
 _KINDS: dict[Backend, type[Pending]] = {numpy_backend: HostPending, cupy_backend: DevicePending}
 
 #: From so many bytes an array is worth a kernel: below, the time goes into Python, with or without one.
-LARGE = {numpy_backend: 1 << 19, cupy_backend: 1 << 14}
+LARGE = {numpy_backend: 1 << 20, cupy_backend: 1 << 14}
 
 
 def lift(x: Any) -> Any:
@@ -217,17 +226,24 @@ def settle_all(xs: Sequence[Any]) -> None:
         _compute(waiting)
 
 
+#: Who looks at what waits, to compute it, or puts values in; threads may share pending arrays. While a kernel runs,
+#: others may.
+planning = threading.RLock()
+
+
 def _compute(waiting: Sequence[Pending]) -> None:
     from .schedule import compute  # which a program without large arrays never needs
 
-    compute(waiting)
+    with planning:
+        compute(waiting)
 
 
 # -- operations that wait ----------------------------------------------------------------------------------
 def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[int, ...]) -> Pending:
     """The result of an elementwise operation; ``args`` are pending arrays and Python numbers."""
-    depth, simple = 0, True
+    depth, simple, steps, sweeping = 0, True, 1, backwards.get()
     region: Region | None = None
+    others: list[Region] = []
     reads = []
     for a in args:
         if type(a) is kind:
@@ -236,41 +252,71 @@ def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[in
                 continue
             if a.depth > depth:
                 depth = a.depth
-            if type(a.op) is Apply and a.shape == shape:
-                other: Region = a.region
+            other: Region | None = a.region
+            if type(a.op) is Apply and a.shape == shape and other is not None:  # it is if a thread has just computed it
                 while other.joined is not None:
                     other = other.joined
-                region = other if region is None or region is other else _join(region, other)
+                if region is None:
+                    region, steps = other, other.steps + 1
+                elif other is not region and other not in others:
+                    others.append(other)
+                    steps += other.steps
             else:
                 simple = False
     if region is None:
         region = Region()
+    elif steps > (STEPS if sweeping else FORWARD) or depth > SUMS or len(region.reads) + len(reads) > READS:
+        _make_room(args, [region, *others] if depth <= SUMS else [])
+        return apply(op, kind, args, shape)
+    for other in others:
+        region = _join(region, other)
     region.steps += 1
     if reads:
         region.reads.update(reads)
     if not simple:
         region.simple = False
-    if region.steps > STEPS or len(region.reads) > READS or depth > SUMS:
-        settle_all(args)
-        region, depth = Region(), 0
-        region.steps = 1
-        region.reads.update(id(a.value) for a in args if type(a) is kind)
     found = kind()
     found.shape, found.dtype, found.value = shape, op.dtype, None
     found.op, found.args, found.depth, found.times = op, args, depth, 0
     found.region, found.serial, found.small = region, _serial(), False
+    if sweeping:
+        region.last = weakref.ref(found)
     return found
 
 
+def _make_room(args: tuple[Any, ...], regions: list[Region]) -> None:
+    """Compute what the largest region has last, the cotangent in a sweep; all that waits, if there is none.
+
+    What is left of that region is counted as what a program had there before the sweep.
+    """
+    if not regions:
+        settle_all(args)
+        return
+    largest = max(regions, key=lambda region: region.steps)
+    last = largest.last() if largest.last is not None else None
+    if last is None or last.value is not None:
+        there = [a for a in args if isinstance(a, Pending) and a.value is None and type(a.op) is Apply]
+        last = max((a for a in there if region_of(a) is largest), key=lambda a: a.serial)
+    largest.steps = min(largest.steps, FORWARD // 2)
+    settle_all([last])
+
+
 def _join(a: Region, b: Region) -> Region:
-    if a.steps < b.steps:
-        a, b = b, a
-    b.joined = a
-    a.steps += b.steps
-    a.reads |= b.reads
-    a.sums += b.sums
-    a.simple &= b.simple
-    return a
+    with planning:
+        while a.joined is not None:  # another thread was here
+            a = a.joined
+        while b.joined is not None:
+            b = b.joined
+        if a is b:
+            return a
+        if a.steps < b.steps:
+            a, b = b, a
+        b.joined = a
+        a.steps += b.steps
+        a.reads |= b.reads
+        a.sums += b.sums
+        a.simple &= b.simple
+        return a
 
 
 #: Rows shorter than that aren't worth a loop of their own, and longer ones don't stay in a cache.
@@ -291,8 +337,10 @@ def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...], how: str = 
     found.shape, found.dtype, found.value = shape, x.dtype, None
     found.op, found.args, found.depth, found.times = Sum(axes, how), (x,), x.depth + 1, 0
     found.region, found.serial, found.small = Region(), _serial(), False
-    if x.value is None and type(x.op) is Apply and how == "add":
-        region_of(x).sums.append(weakref.ref(found))
+    if how == "add":
+        with planning:
+            if x.value is None and type(x.op) is Apply:
+                region_of(x).sums.append(weakref.ref(found))
     if found.depth > SUMS:
         settle_all([found])
     return found

@@ -256,12 +256,12 @@ _FEW = 8
 
 
 def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pending, Any]) -> list[Pending]:
-    """What is held by others than what is computed here, if it has been computed before, is short, or takes much."""
+    """What is held by others than what is computed here, if it was computed twice before, is short, or reads much."""
     found = _computed_twice(nodes)
     for x in nodes:
         short = x in rows
         held = sys.getrefcount(x) > nodes[x] + (_HELD_HERE + 1 if short else _HELD_HERE)
-        if held and (x.times or short or _takes_much(x)):
+        if held and (x.times > 1 or short or _reads_much(x)):
             found[x.args[0] if type(x.op) is View else x] = None  # the view of that costs nothing then
     return [x for x in found if id(x) not in asked]
 
@@ -281,8 +281,8 @@ def _computed_twice(nodes: dict[Pending, int]) -> dict[Pending, None]:
 _HELD_HERE = 3
 
 
-def _takes_much(x: Pending) -> bool:
-    """Whether to compute it again would move more than to store it and to read that, or is as slow."""
+def _reads_much(x: Pending) -> bool:
+    """Whether to compute it again would move more than to store it and to read that."""
     reads: set[int] = set()
     on_the_way = {x}
     stack = [x]
@@ -295,10 +295,10 @@ def _takes_much(x: Pending) -> bool:
                 stack.append(a)
             elif 2 * a.value.nbytes >= x.nbytes and 0 not in a.value.strides:
                 reads.add(id(a.value))
-        if len(reads) > _READS or len(on_the_way) > _STEPS:
+        if len(reads) > _READS:
             return True
     return False
 
 
-#: What reads more arrays, or takes more steps, is stored if it will be needed once more.
-_READS, _STEPS = 2, 32
+#: What reads more arrays is stored if it will be needed once more.
+_READS = 2

@@ -21,7 +21,7 @@ from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..core.untraced import settled
 from ..errors import NotDifferentiableError
-from ..fusion.pending import lift, settle, settle_all
+from ..fusion.pending import backwards, lift, settle, settle_all
 from ..ops.declare import astype
 
 Argnums = int | Sequence[int]
@@ -134,12 +134,14 @@ class Trace:
                 table[i] = add(table[i], seed, False)[0] if i in table else seed
         inputs = self.inputs
         self.tape.constants.check()
+        token = backwards.set(True)
         try:
             found = (
                 sweep(self.tape, table, [index for index, _ in inputs], last=last) if table else [None] * len(inputs)
             )
             settle_all([*found, *[leaf.value for leaf in outputs if last and self.is_ours(leaf)]])
         finally:
+            backwards.reset(token)
             recycle.drain()
         taken = {id(owner(x)) for x in (*seeds, *[value for _, value in inputs])}
         gradients = [

@@ -167,9 +167,12 @@ def _compute_together(roots: list[Pending], rows: dict[Pending, tuple[tuple[int,
     if afterwards:
         sources = [s.args[0] for s in afterwards if s.args[0].value is None]
         roots = list(dict.fromkeys([x for x in roots if not _splits(x, row)] + sources))
-    one = next((x for x in nodes if x not in rows), None)
-    if one is not None:
-        region, asked = region_of(one), set(map(id, roots))
+    found = next(((x.shape, region_of(x)) for x in nodes if x not in rows), None)
+    if found is None:
+        grid: tuple[int, ...] = rows[roots[0]][0] if roots[0] in rows else roots[0].args[0].shape
+    else:
+        grid, region = found
+        asked = set(map(id, roots))
         waiting = [s for s in [r() for r in region.sums] if s is not None and s.value is None]
         region.sums = list(map(weakref.ref, waiting))
         for s in waiting:
@@ -181,10 +184,6 @@ def _compute_together(roots: list[Pending], rows: dict[Pending, tuple[tuple[int,
         waiting.clear()
     targets = roots + _worth_storing(nodes, set(map(id, roots)), rows)
     per_row = {x for x in targets if x in rows and x in nodes}
-    if one is not None:
-        grid: tuple[int, ...] = one.shape
-    else:
-        grid = rows[roots[0]][0] if roots[0] in rows else roots[0].args[0].shape
     launch(targets, sorted(nodes, key=_serial_of), grid, per_row, row)
     for s in afterwards:
         if s.value is None:

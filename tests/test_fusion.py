@@ -1,6 +1,8 @@
 """Operations that wait to be fused give what they give one by one. Here they all wait, however small the arrays."""
 
+import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -105,6 +107,50 @@ def test_nothing_is_computed_many_times(f, monkeypatch):
     monkeypatch.setattr(schedule, "launch", counted)
     agree(lambda: grad(f)(X))
     assert 1 <= max(most) <= 3
+
+
+# -- threads --------------------------------------------------------------------------------------------
+@pytest.fixture
+def hectic():
+    """Threads take turns all the time."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def in_threads(n, work):
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(work, range(n)))
+
+
+def test_a_pullback_called_in_several_threads_at_once(hectic):
+    def f(x):
+        h = gnp.sin(x)
+        for _ in range(6):
+            h = gnp.tanh(h + x) * gnp.mean(h, axis=-1, keepdims=True)
+        return gnp.sum(h) * x
+
+    with gpuad.fusion(False):
+        (want,) = vjp(f, X)[1](np.ones_like(X))
+    for _ in range(10):
+        pullback = vjp(f, X)[1]
+        for k, (got,) in enumerate(in_threads(4, lambda k, pullback=pullback: pullback(np.full_like(X, k)))):
+            np.testing.assert_allclose(got, k * want, rtol=1e-9, atol=1e-12)
+
+
+def test_a_program_in_several_threads(hectic):
+    def f(x):
+        h = gnp.tanh(x)
+
+        def work(k):
+            s = gnp.sum(gnp.sin(h * k) * h)
+            return s * 2.0 if s > 1.0 else s
+
+        return sum(in_threads(4, work))
+
+    for _ in range(10):
+        agree(lambda: grad(f)(X))
 
 
 # -- random programs --------------------------------------------------------------------------------------

@@ -634,6 +634,7 @@ def test_errors_pass_and_nothing_is_kept():
     assert counts(jitted)[1] == 1
 
 
+@pytest.mark.unfused
 def test_warnings_and_error_states_are_numpys():
     def f(x):
         with np.errstate(divide="ignore"):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..fusion.pending import Pending
+from ..fusion.pending import Pending, settle
 from .box import Box, Spec
 
 
@@ -178,6 +178,8 @@ def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
         if h.base is not None or len(h.gs) * _DENSE > h.spec.size:
             return add(c, h.dense(), owned)
         return h.add_to(c, h, owned), True
-    if not owned or isinstance(c, (np.generic, Pending)):
+    if owned:
+        c = settle(c)  # a sum that hasn't been computed yet: from now on it's a buffer
+    if not owned or isinstance(c, np.generic):
         return add(c, h.dense(), False)
     return h.scatter(h.spec, h.indices, h.gs, c if h.base is None else c + h.base), True

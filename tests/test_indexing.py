@@ -72,6 +72,7 @@ def scattered(monkeypatch):
     return sizes
 
 
+@pytest.mark.unfused  # what waits is counted twice
 @pytest.mark.parametrize("f", [add_up, add_up_slices, add_up_iterated, add_up_stacked, add_up_joined])
 @pytest.mark.parametrize("order", [1, 2])
 def test_reading_entries_in_a_loop_makes_few_arrays(f, order, scattered):

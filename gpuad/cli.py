@@ -102,12 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         help="which library does the arithmetic (auto: CuPy if a device answers, else NumPy)",
     )
     demo = parser.add_argument_group("options of the demonstration")
-    demo.add_argument(
-        "--seed", type=_whole(0), metavar="N", help="seed of the weights and batches (default 0)"
-    )
-    demo.add_argument(
-        "--epochs", type=_whole(1), metavar="N", help="passes over the images (default 60)"
-    )
+    demo.add_argument("--seed", type=_whole(0), metavar="N", help="seed of the weights and batches (default 0)")
+    demo.add_argument("--epochs", type=_whole(1), metavar="N", help="passes over the images (default 60)")
     demo.add_argument("--save", metavar="FILE.npz", help="write the trained weights to this file")
     return parser
 

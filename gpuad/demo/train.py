@@ -210,10 +210,7 @@ def run(backend: Backend, why: str, seed: int = 0, epochs: int = EPOCHS) -> tupl
     with gpuad.use(backend.name):
         params = gpuad.to_backend(first_weights(random), backend.name)
         weights = sum(p.size for p in params.values())
-        print(
-            f"network    {PIXELS}-{HIDDEN}-{CLASSES}, silu, softmax cross-entropy: "
-            f"{weights:,} weights in float64"
-        )
+        print(f"network    {PIXELS}-{HIDDEN}-{CLASSES}, silu, softmax cross-entropy: {weights:,} weights in float64")
         x, y = gpuad.to_backend((train_images, train_targets), backend.name)
 
         error = largest_error(params, x[:BATCH], y[:BATCH], random)
@@ -228,10 +225,7 @@ def run(backend: Backend, why: str, seed: int = 0, epochs: int = EPOCHS) -> tupl
         test_images = gpuad.to_backend(images[testing], backend.name)
         answers = gpuad.to_numpy(scores(params, test_images)).argmax(axis=1)
         right = int((answers == labels[testing]).sum())
-        print(
-            f"accuracy   {100 * right / len(answers):.1f} % of the test images "
-            f"({right} of {len(answers)})"
-        )
+        print(f"accuracy   {100 * right / len(answers):.1f} % of the test images ({right} of {len(answers)})")
 
         work = measure(params, x, y, backend)
         print(f"work       one pass over the {len(x):,} images, multiply-adds as counted:")

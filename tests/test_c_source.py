@@ -182,6 +182,7 @@ def check_random_plans(seeds, flags=()):
     cases = [random_case(seed) for seed in seeds]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(c_order, "LOOP", 4)  # several loops for few steps
+        patch.setattr(c_order, "LONG", 3)  # which in some of the plans are functions
         compiled = kernels([plan for plan, _, _ in cases], flags)
     for size in (host.CHUNK, 7):
         with pytest.MonkeyPatch.context() as patch:
@@ -243,6 +244,30 @@ def test_angles_of_any_size():
             x[700], x[701] = largest, -largest
             with np.errstate(all="ignore"):
                 agree(plan, kernel, (1000,), [x], [(1,)], [])
+
+
+@pytest.mark.parametrize("dtype", [F32, F64])
+def test_loops_of_a_long_plan_are_shared_functions(dtype, monkeypatch):
+    """However often something is repeated it is compiled once; the same bits come out as from loops in their place."""
+    steps = []
+    for k in range(0, 36, 3):
+        steps += [("sin({0})", k and k + 1), ("{0} * {1}", k + 2, 1), ("tanh({0})", k + 3)]
+    outputs = [Output(v, dtype, (s,)) for v, s in ((37, True), (37, False), (20, False), (9, True))]
+    plan = simple(dtype, steps, outputs, numbers=[dtype])
+    text = c_source.function(plan, "f")
+    assert 4 <= text.count("noinline") <= 12 < text.count("f_loop")
+    (shared,) = kernels([plan])
+    monkeypatch.setattr(c_order, "LONG", 10**6)
+    assert "noinline" not in c_source.function(plan, "f")
+    (in_place,) = kernels([plan])
+    x = np.random.default_rng(0).normal(size=3001).astype(dtype)
+    x[[5, 700, 701]] = 1e7, np.nan, np.inf
+    made = [outputs_for(plan, x.shape) for _ in range(2)]
+    for kernel, outputs in zip((shared, in_place), made, strict=True):
+        kernel(Call(x.shape, (x,), ((1,),), (0.7,), tuple(outputs)))
+    for one, two in zip(*made, strict=True):
+        assert one.tobytes() == two.tobytes()
+    agree(plan, shared, x[:600].shape, [x[:600]], [(1,)], [0.7])
 
 
 def test_sums_are_no_worse_than_numpys():

@@ -40,6 +40,9 @@ _INSTRUCTIONS = {
 _OF_A_FUNCTION, _OF_A_QUOTIENT = 45, 4
 #: Instructions in one loop, beyond which another is begun.
 LOOP = 50
+#: Instructions in a plan beyond which loops are better compiled one by one, as functions: a compiler then takes 0.3 s
+#: for what took seconds. Below it that gains nothing, and short rows would pay for the calls.
+LONG = 250
 #: What is computed again in another phase, rather than kept in a row's buffer, may cost as much as this.
 _CHEAPER_THAN_A_BUFFER = 8
 
@@ -62,6 +65,7 @@ class Order:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.long = sum(instructions(step.scalar) for step in plan.steps) > LONG
         self.steps_from = len(plan.operands) + len(plan.numbers)
         #: Of each value: whether it varies along the row; the phase in which it is first known.
         self.in_row = [v < len(plan.operands) and self._varies(v) for v in range(self.steps_from)]

@@ -3,7 +3,8 @@
 The function runs over a part of the grid: all of it, or a stretch of one loop, so that threads can share it. Its
 text has three layers: loops over all but the last axis, in them what is the same along a row, and the loop along the
 row, which the compiler turns into vector instructions. Where there are folds there is one such loop after each, and
-what a later one needs of an earlier one is computed again, or kept in a buffer of one row where that costs more.
+what a later one needs of an earlier one is computed again, or kept in a buffer of one row where that costs more. In
+long plans these loops are functions of their own (``c_loops``).
 
 Numbers and lengths are arguments: kernels of programs that differ in them alone have the same text.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 import itertools
 from typing import NamedTuple
 
+from .c_loops import Loops
 from .c_order import ANGLES, Order, Segment, takes_angles
 from .c_types import (
     cast,
@@ -109,6 +111,7 @@ class _Writer:
         self.depth = 1
         check(plan)
         self.order = Order(plan)
+        self.apart = Loops(plan, name)
         self.sums = [sum_of(output) for output in plan.outputs]
 
     # -- text ---------------------------------------------------------------------------------------
@@ -144,7 +147,7 @@ class _Writer:
         self.put(f"return {'failed' if kept else 0};")
         self.lines.append("}")
         self._write_sums()
-        return "\n".join(self.lines) + "\n"
+        return "\n".join([*self.apart.functions(), *self.lines]) + "\n"
 
     def _read_call(self) -> None:
         slot = 0
@@ -352,6 +355,7 @@ class _Writer:
                 self.put(f"{sum_type(a.result).split()[0]} {' = 0, '.join(a.parts)} = 0;")
         points = self._reads(segment.reads, phase) + self._computes(segment.computes) + self._uses(segment)
         angles = [v for v in segment.computes if takes_angles(self.order.step(v))]
+        begin = len(self.lines)
         if angles:
             wide = f"wide{angles[0]}"
             self._look_for_wide(wide, angles, segment, phase, loop)
@@ -359,6 +363,8 @@ class _Writer:
             self._put_loop("", loop, [_of_any(line) for line in points])
             self.put("else")
         self._put_loop("#pragma omp simd" + "".join(f" reduction({r})" for r in reductions), loop, points)
+        if self.order.long and not reductions:
+            self.lines[begin:] = ["    " * self.depth + self.apart.call(self.lines[begin:])]
         for a in adding:
             parts = [f"gpuad_sum_lanes({name}, lanes)" for name in a.parts] if a.in_lanes else a.parts
             block = f"gpuad_pair_c128({', '.join(parts)})" if len(parts) == 2 else parts[0]

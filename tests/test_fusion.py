@@ -1,6 +1,8 @@
 """Operations that wait to be fused give what they give one by one. Here they all wait, however small the arrays."""
 
+import gc
 import sys
+import tracemalloc
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +13,8 @@ import gpuad
 import gpuad.numpy as gnp
 from gpuad import grad, jvp, vjp
 from gpuad.backend import numpy_backend
-from gpuad.fusion import pending
+from gpuad.errors import ModifiedConstantError
+from gpuad.fusion import launch, pending, schedule
 from random_programs import Program
 
 
@@ -96,17 +99,197 @@ def one_to_many(x):
 
 @pytest.mark.parametrize("f", [chain_with_sums, normalised, recurrent, one_to_many])
 def test_nothing_is_computed_many_times(f, monkeypatch):
-    from gpuad.fusion import schedule
-
-    most, launch = [], schedule.launch
+    most, compute = [], schedule.launch
 
     def counted(targets, nodes, *how):
-        launch(targets, nodes, *how)
+        compute(targets, nodes, *how)
         most.append(max((x.times for x in nodes), default=0))
 
     monkeypatch.setattr(schedule, "launch", counted)
     agree(lambda: grad(f)(X))
     assert 1 <= max(most) <= 3
+
+
+# -- arrays of the program's that change between use and computation -----------------------------------------
+V = np.random.default_rng(1).normal(size=9000)  # larger than what a tape copies
+
+
+def a_buffer_filled_again(x, c):
+    total, rng = 0.0, np.random.default_rng(1)
+    for _ in range(5):
+        rng.random(out=c)
+        total = total + gnp.sum(gnp.sin(x * c) + gnp.where(c > 0.5, x, c[::-1] * x))
+    return total
+
+
+def the_base_of_a_view(x, c):
+    v = c[::2]
+    y = x[::2] * v
+    c *= 3.0
+    z = x[::2] / (v + 9.0)
+    v[:] = 7.0
+    return gnp.sum(y * z * v)
+
+
+def whole_numbers(x, c):
+    n = np.arange(c.size) % 7
+    y = x * n
+    n *= 3
+    return gnp.sum(y * x * n)
+
+
+@pytest.mark.parametrize("n", [100, 9000])
+@pytest.mark.parametrize("f", [a_buffer_filled_again, the_base_of_a_view, whole_numbers])
+def test_what_changes_is_taken_as_it_was(f, n):
+    """Or it is an error, as it is when nothing waits."""
+    try:
+        got = grad(f)(V[:n], V[:n].copy())
+    except ModifiedConstantError:
+        assert n == 9000 and f is whole_numbers
+    else:
+        np.testing.assert_allclose(got[:5], differences(f, V[:n]), rtol=1e-5, atol=1e-6)
+
+
+def differences(f, x, h=1e-5):
+    """The first few entries of the gradient of ``f(x, c)``, with a ``c`` of its own for every call."""
+    steps = h * np.eye(5, x.size)
+    return np.array([(f(x + s, V[: x.size].copy()) - f(x - s, V[: x.size].copy())) / (2 * h) for s in steps])
+
+
+def test_writes_into_traced_arrays_and_views():
+    def f(x):
+        y = x * 2
+        y[3] = 5.0
+        v = y[::-1]
+        y += x
+        z = v * y
+        y *= 0.5
+        t = y.reshape(3, -1).T
+        x[x > 1] = 0.0
+        np.copyto(y, x * x, where=np.arange(9000) % 2 == 0)
+        return gnp.sum(z * v) + gnp.sum(t * t) + gnp.sum(x * y[::-1])
+
+    agree(lambda: (grad(f)(V), jvp(f, (V,), (V,))))
+
+
+# -- interruptions ---------------------------------------------------------------------------------------
+def test_what_was_interrupted_is_computed_later(monkeypatch):
+    def f(x):
+        h = gnp.sin(x)
+        for _ in range(4):
+            h = gnp.tanh(h + x) * gnp.mean(h, axis=-1, keepdims=True) + gnp.mean(h, axis=0)
+        return gnp.sum(h) * x
+
+    with gpuad.fusion(False):
+        (want,) = vjp(f, X)[1](np.ones_like(X))
+    on_host, calls = launch.Kernel.on_host, []
+
+    def interrupted(self, work):
+        run = on_host(self, work)
+
+        def once(call):
+            run(call)
+            calls.append(call)
+            if len(calls) == last:
+                raise KeyboardInterrupt
+
+        return once
+
+    monkeypatch.setattr(launch.Kernel, "on_host", interrupted)
+    for last in range(1, 12):  # noqa: B007
+        calls.clear()
+        pullback = None
+        while True:
+            try:
+                pullback = pullback or vjp(f, X)[1]
+                (got,) = pullback(np.ones_like(X))
+                break
+            except KeyboardInterrupt:
+                pass
+        np.testing.assert_allclose(got, want, rtol=1e-9)
+    assert len(calls) > 5
+
+
+# -- memory ----------------------------------------------------------------------------------------------
+def in_memory(f, x):
+    """The peak, and what is left, in bytes of ``x``."""
+    grad(f)(x)
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        g = grad(f)(x)
+        now, peak = tracemalloc.get_traced_memory()
+        return peak / x.nbytes, (now - g.nbytes) / x.nbytes
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+
+def long_chain(x):
+    y = x
+    for _ in range(200):
+        y = y * 0.99 + 0.01
+    return gnp.sum(y * y)
+
+
+def many_sums(x):
+    return sum(gnp.sum(gnp.sin(x * k)) for k in range(20))
+
+
+def never_used(x):
+    for k in range(20):
+        gnp.sin(x * k)
+    return gnp.sum(x)
+
+
+def with_products(w):
+    h = w
+    for _ in range(10):
+        h = gnp.tanh(h @ w + 0.5)
+    return gnp.sum(h * h)
+
+
+@pytest.mark.parametrize("f", [long_chain, many_sums, never_used, with_products])
+def test_it_takes_no_more_memory(f):
+    x = np.random.default_rng(0).normal(size=(256, 256)) / 256
+    peak, left = in_memory(f, x)
+    with gpuad.fusion(False):
+        allowed, _ = in_memory(f, x)
+    assert peak <= allowed + 5 and left < 0.3
+
+
+# -- numbers beyond the ordinary --------------------------------------------------------------------------
+ODD = np.array([0.0, -0.0, 1, -1, np.inf, -np.inf, np.nan, 5e-324, -1e-310, 1e308, 0.5, -0.5, 2, 3, 1e-20, 710, -745])
+ONE = """tanh sin cos exp log sqrt square absolute negative reciprocal floor ceil trunc rint sign log1p expm1 arctan
+    arcsinh cbrt exp2 log2 log10 sinh cosh tan arcsin isnan isinf isfinite signbit logical_not sinc""".split()
+TWO = """add subtract multiply divide maximum minimum fmax fmin arctan2 hypot power remainder fmod floor_divide copysign
+    logaddexp heaviside less equal logical_and logaddexp2""".split()
+
+
+@pytest.mark.parametrize("name", ONE + TWO)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_infinities_nans_zeros_and_denormals(name, dtype):
+    with np.errstate(all="ignore"):
+        args = [a.astype(dtype) for a in np.meshgrid(ODD, ODD)][: 1 if name in ONE else 2]
+    f = getattr(gnp, name)
+
+    def g(*xs):
+        y = f(*xs)
+        return y * 1.0 if np.dtype(y.dtype).kind == "f" else gnp.where(y, xs[0], xs[0] * 2)
+
+    found = []
+    for on in (True, False):
+        with gpuad.fusion(on), np.errstate(all="ignore"):
+            value, pullback = vjp(g, *args)
+            try:
+                found.append([value, *pullback(np.ones_like(value))])
+            except gpuad.errors.MissingRuleError:
+                found.append([value])
+    for got, want in zip(*found, strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12 if dtype == "float64" else 1e-4, atol=0)
+        zero = want == 0
+        np.testing.assert_array_equal(np.signbit(got[zero]), np.signbit(want[zero]))
 
 
 # -- threads --------------------------------------------------------------------------------------------
@@ -188,3 +371,28 @@ def test_random_programs(seeds):
         agree(lambda p=p, nums=nums, ones=ones, seed=seed: HIGHER[seed % 4](p, nums, ones), rtol)
         for a, b in zip(p.args, before, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("seeds", range(100, 140, 10))
+def test_random_programs_of_small_and_large_arrays(seeds, monkeypatch):
+    monkeypatch.setitem(pending.LARGE, numpy_backend, 300)
+    for seed in range(seeds, seeds + 10):
+        p = Program(seed)
+        agree(lambda p=p: grad(p.loss, range(len(p.args)))(*p.args), 0.1 if "float16" in p.dtypes else 2e-3)
+
+
+def test_random_programs_against_more_digits():
+    """Unfused, in long double; some cast to float32 on the way."""
+    count = 0
+    for seed in range(200, 280):
+        p = Program(seed)
+        if p.dtypes != ["float64"]:
+            continue
+        with np.errstate(all="ignore"):
+            got = grad(p.loss, range(len(p.args)))(*p.args)
+            with gpuad.fusion(False):
+                want = grad(p.loss, range(len(p.args)))(*[a.astype(np.longdouble) for a in p.args])
+        for g, w in zip(got, want, strict=True):
+            np.testing.assert_allclose(g, w, rtol=0, atol=1e-5 * (np.abs(w).max(initial=0) + 1e-3))
+        count += 1
+    assert count > 15

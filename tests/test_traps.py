@@ -13,7 +13,7 @@ from gpuad import grad, jvp, vjp
 from gpuad.errors import LeakedTracerError, ModifiedConstantError, UnsupportedError
 
 X = np.array([0.5, -1.0, 2.0])
-SIZES = [3, 100_000]  # of the latter no copy is made, where operations don't wait to be fused
+SIZES = [3, 200_000]  # of the latter no copy is made, where operations don't wait to be fused
 
 
 # -- arrays that are written into after they were used ------------------------------------------------

@@ -39,12 +39,14 @@ Record = tuple[Any, int, int, Any, Any, Any]
 class Tape(Level):
     """Records the primitives that a program applies to the boxes of this level."""
 
-    __slots__ = ("append", "constants", "new_index", "records")
+    __slots__ = ("append", "constants", "extend", "new_index", "records")
 
     def __init__(self) -> None:
         super().__init__()
         self.records: list[Record] = []
         self.append: Any = self.records.append
+        #: The records of one result lie side by side, also where threads of the program share the tape.
+        self.extend: Any = self.records.extend
         self.new_index: Any = itertools.count().__next__
         self.constants = Constants()
 
@@ -54,7 +56,7 @@ class Tape(Level):
 
     def close(self) -> None:
         """From here on, an operation on a box of this tape is an error."""
-        self.append = leaked
+        self.append = self.extend = leaked
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if len(args) == 1 and prim.variadic_vjp is None and not prim.piecewise_constant:
@@ -68,7 +70,7 @@ class Tape(Level):
         """Write down that ``prim`` made ``ans`` of ``args``; ``values`` are these with our boxes opened."""
         if prim.piecewise_constant:
             return settle(ans)
-        index = None
+        index, found = None, []
         for k, a in enumerate(args):
             if type(a) is Box and a.level is self:
                 pull = prim.pull(k)
@@ -77,8 +79,11 @@ class Tape(Level):
                         index = self.new_index()
                     kept_ans, kept = prim.residuals(k, ans, args, values)
                     kept = tuple([self.constants.keep(v) if v is b else v for v, b in zip(kept, args, strict=False)])
-                    self.append((pull, index, a.index, kept_ans, (kept, params, k, a.spec), UNARY))
-        return settle(ans) if index is None else self.boxed(ans, index)
+                    found.append((pull, index, a.index, kept_ans, (kept, params, k, a.spec), UNARY))
+        if index is None:
+            return settle(ans)
+        self.extend(found)
+        return self.boxed(ans, index)
 
     def process_one(self, prim: Primitive, x: Box, params: dict[str, Any]) -> Any:
         """``process`` in half the time, for an operation of one argument: reductions, changes of shape."""
@@ -139,10 +144,12 @@ class Tape(Level):
         content = written(content, self.opened((v,))[0], place)
         index, place = self.new_index(), place.keeping(self.constants.keep)
         # The second is read first: it needs the cotangent as it is, before the first clears the place.
+        found: list[Record] = []
         if ours:
-            self.append((place, index, x.index, None, None, REWRITTEN))
+            found.append((place, index, x.index, None, None, REWRITTEN))
         if theirs:
-            self.append((place.take, index, v_index, None, (place, v_spec), UNARY))
+            found.append((place.take, index, v_index, None, (place, v_spec), UNARY))
+        self.extend(found)
         x.value, x.level, x.index = content, self, index
 
 
@@ -218,10 +225,13 @@ def binary_recorder(prim: Binary, *, operator: bool = False) -> Callable[[Any, A
                 index = x.index  # the cotangents of x and of x + constant are one: they share a place, without a record
             else:
                 index = tape.new_index()
-                tape.append((rule, index, x.index, ans if a else None, xv if b else None, y if c else None))
+                record = rule, index, x.index, ans if a else None, xv if b else None, y if c else None
                 if kind is Box:
                     rule, a, b, c = short[1]
-                    tape.append((rule, index, partner.index, ans if a else None, xv if b else None, y if c else None))
+                    other = rule, index, partner.index, ans if a else None, xv if b else None, y if c else None
+                    tape.extend((record, other))
+                else:
+                    tape.append(record)
         else:
             tape, short = y.level, prim.short
             if type(tape) is not Tape or short is None:

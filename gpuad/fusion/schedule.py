@@ -268,12 +268,10 @@ def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pendin
 def _computed_twice(nodes: dict[Pending, int]) -> dict[Pending, None]:
     """What has been, and more often than what is made of it: in a loop with a sum in each step, all steps to come would
     take it again."""
-    return {
-        a: None
-        for x in nodes
-        for a in x.args
-        if isinstance(a, Pending) and a.times > max(x.times, 1) and a in nodes and type(a.op) is not View
-    }
+    often = {x for x in nodes if x.times > 1 and type(x.op) is not View}
+    if not often:
+        return {}
+    return {a: None for x in nodes for a in x.args if isinstance(a, Pending) and a in often and a.times > x.times}
 
 
 #: By how many a node is referred to there: the table, the variable, and the argument; one of a row by its table, too.

@@ -606,6 +606,17 @@ def test_errors(f, error, words):
         grad(lambda x: f(x) or 0.0)(X)
 
 
+def test_a_tangent_that_was_broadcast():
+    def f(x):
+        y = np.zeros((3, 4)) + gnp.sin(x)
+        y[0] = 1.0
+        return y
+
+    x = np.arange(4.0)
+    moved = jvp(f, (x,), (np.ones(4),))[1]
+    np.testing.assert_allclose(moved, np.vstack([np.zeros(4), np.cos(x), np.cos(x)]))
+
+
 def test_a_write_that_fails_leaves_the_array_as_it_was():
     def f(x):
         with pytest.raises(ValueError, match="broadcast"):

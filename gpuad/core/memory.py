@@ -298,7 +298,11 @@ def exclusive(x: Box, slot: str = "value") -> Any:
 
 def _has_its_own_memory(value: Any) -> bool:
     base = getattr(value, "base", None)
-    return base is None or (type(base) is type(value) and base.base is None and sys.getrefcount(base) == _BASE_ALONE)
+    if base is None:
+        return True
+    if type(base) is not type(value) or base.base is not None or sys.getrefcount(base) != _BASE_ALONE:
+        return False
+    return 0 not in value.strides and getattr(value.flags, "writeable", True)  # unlike what was broadcast
 
 
 def _base_count(part: Any) -> int:

@@ -15,6 +15,7 @@ from gpuad import grad, jvp, vjp
 from gpuad.backend import numpy_backend
 from gpuad.errors import ModifiedConstantError
 from gpuad.fusion import launch, pending, schedule
+from gpuad.ops.reduce import sum_
 from random_programs import Program
 
 
@@ -61,6 +62,17 @@ def test_printing_shows_the_numbers():
         with gpuad.fusion(on):
             grad(f)(X[0])
     assert shown[0] == shown[1]
+
+
+def test_what_waits_is_a_number_where_one_is_asked_for():
+    """In rules, which meet it as it is."""
+    x = pending.lift(np.array([2.0, 0.0]))
+    s, zero = (sum_(x * y, axis=None, keepdims=False) for y in (3.0, 0.0))
+    assert isinstance(s, pending.Pending) and s and not zero
+    assert (float(s), int(s), complex(s)) == (6.0, 6, 6.0)
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(x * 1.0)
+    assert list(x * 2.0) == [4.0, 0.0]
 
 
 def test_errors_that_numpy_is_told_to_raise():

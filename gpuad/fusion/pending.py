@@ -150,6 +150,18 @@ class Pending:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __bool__(self) -> bool:
+        return bool(settle(self))
+
+    def __float__(self) -> float:
+        return float(settle(self))
+
+    def __int__(self) -> int:
+        return int(settle(self))
+
+    def __complex__(self) -> complex:
+        return complex(settle(self))
+
     def __getitem__(self, key: Any) -> Any:
         return lift(settle(self)[key])
 

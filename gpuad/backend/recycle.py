@@ -82,7 +82,7 @@ class Recycled(np.ndarray[Any, Any]):
     def _fits(self, x: Any) -> bool:
         """Whether an elementwise operation with ``x`` leaves shape and dtype as they are."""
         if issubclass(type(x), np.ndarray):  # a traced array says to isinstance that it is one
-            return x.dtype == self.dtype and (x.ndim == 0 or x.shape == self.shape)
+            return bool(x.dtype == self.dtype and (x.ndim == 0 or x.shape == self.shape))
         return type(x) in (bool, int, float)
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..fusion.pending import Pending, settle
+from ..fusion.pending import Pending, added, settle
 from .box import Box, Spec
 
 
@@ -156,7 +156,7 @@ def add(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
     if owned and not isinstance(c, _NO_BUFFERS) and not isinstance(h, _NO_BUFFERS):
         c += h
         return c, True
-    return c + h, True
+    return added(c + h, c), True
 
 
 def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:

@@ -65,7 +65,7 @@ class View(NamedTuple):
 class Region:
     """A connected stretch of elementwise operations on arrays of one shape."""
 
-    __slots__ = ("joined", "last", "reads", "simple", "steps", "sums")
+    __slots__ = ("joined", "last", "reads", "simple", "steps", "sums", "totals")
 
     def __init__(self) -> None:
         self.joined: Region | None = None
@@ -77,6 +77,8 @@ class Region:
         self.reads: set[int] = set()
         #: Sums of what is computed here: they come for free when it is.
         self.sums: list[weakref.ref[Pending]] = []
+        #: Cotangents that others are being added to.
+        self.totals: list[weakref.ref[Pending]] = []
 
 
 def region_of(x: Pending) -> Region:
@@ -310,7 +312,18 @@ def _make_room(args: tuple[Any, ...], regions: list[Region]) -> None:
         there = [a for a in args if isinstance(a, Pending) and a.value is None and type(a.op) is Apply]
         last = max((a for a in there if region_of(a) is largest), key=lambda a: a.serial)
     largest.steps = min(largest.steps, FORWARD // 2)
-    settle_all([last])
+    totals = [t for t in [r() for r in largest.totals] if t is not None]
+    largest.totals.clear()
+    settle_all([last, *totals])
+
+
+def added(total: Any, before: Any) -> Any:
+    """``total``, the sum of a cotangent ``before`` and another: it is computed with what both were made of."""
+    if isinstance(total, Pending) and total.value is None and type(total.op) is Apply:
+        region = region_of(total)
+        region.totals = [r for r in region.totals if r() is not None and r() is not before]
+        region.totals.append(weakref.ref(total))
+    return total
 
 
 def _join(a: Region, b: Region) -> Region:
@@ -327,6 +340,7 @@ def _join(a: Region, b: Region) -> Region:
         a.steps += b.steps
         a.reads |= b.reads
         a.sums += b.sums
+        a.totals += b.totals
         a.simple &= b.simple
         return a
 

@@ -135,7 +135,7 @@ def owner_of_type(cls: type) -> Backend | None:
     except KeyError:
         # Python scalars go anywhere, so they belong nowhere. NumPy's scalars are NumPy's results.
         found = _lazy.get(cls)
-        if found is None and not issubclass(cls, (int, float, complex)) or issubclass(cls, numpy_backend.array_types):
+        if found is None and (not issubclass(cls, (int, float, complex)) or issubclass(cls, numpy_backend.array_types)):
             found = next((b for b in _backends.values() if b.owns(cls)), None)
         _owner_of_type[cls] = found
         return found

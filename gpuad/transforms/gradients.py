@@ -103,10 +103,7 @@ class Trace:
         if spec is None:
             path = "" if leaf is arg else [path for path, _ in leaves(arg)][len(self.inputs) - found]
             refuse_input(leaf, f"argument {argnum}{path}", self.name)
-        if type(leaf) is Box:
-            value = leaf.level.constant(leaf)
-        else:
-            value = lift(leaf)
+        value = leaf.level.constant(leaf) if type(leaf) is Box else lift(leaf)
         box = self.tape.watch(value, spec)
         self.inputs.append((box.index, value))  # the program may write into the box
         return box

@@ -23,12 +23,12 @@ class Loops:
 
     def __init__(self, plan: Plan, name: str) -> None:
         self._plan, self._name = plan, name
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str, str], str] = {}
 
-    def call(self, lines: list[str]) -> str:
-        """A call, in C, of the function that does what these lines do. They change no variable that they don't define,
-        but memory."""
-        body = "\n".join(line.strip() for line in lines)
+    def call(self, lines: list[str], returns: str = "void") -> str:
+        """A call, in C, of the function of the type ``returns`` that has these lines. They change no variable that
+        they don't define, but memory."""
+        body = "\n".join(f"    {line}" for line in lines)
         names: dict[str, str] = {}  # as they are in the function
         for found in _NAME.finditer(body):
             names.setdefault(found[0], f"{found[1] or found[0]}{len(names)}")
@@ -36,14 +36,14 @@ class Loops:
         given = [name for name in names if name not in own]
         head = ", ".join(f"{self._type_of(name)}{names[name]}" for name in given)
         body = _NAME.sub(lambda found: names[found[0]], body)
-        called = self._known.setdefault((head, body), f"{self._name}_loop{len(self._known)}")
-        return f"{called}({', '.join(given)});"
+        called = self._known.setdefault((returns, head, body), f"{self._name}_loop{len(self._known)}")
+        return f"{called}({', '.join(given)})"
 
     def functions(self) -> list[str]:
         """What is called, to stand before the kernel."""
         return [
-            f"static __attribute__((noinline)) void {name}({head}) {{\n{body}\n}}"
-            for (head, body), name in self._known.items()
+            f"static __attribute__((noinline)) {returns} {name}({head}) {{\n{body}\n}}"
+            for (returns, head, body), name in self._known.items()
         ]
 
     def _type_of(self, name: str) -> str:

@@ -12,6 +12,7 @@ Numbers and lengths are arguments: kernels of programs that differ in them alone
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .c_loops import Loops
@@ -354,30 +355,26 @@ class _Writer:
                 reductions += [f"+:{name}" for name in a.parts]
                 self.put(f"{sum_type(a.result).split()[0]} {' = 0, '.join(a.parts)} = 0;")
         points = self._reads(segment.reads, phase) + self._computes(segment.computes) + self._uses(segment)
+        apart = self.order.long and not reductions
         angles = [v for v in segment.computes if takes_angles(self.order.step(v))]
-        begin = len(self.lines)
         if angles:
-            wide = f"wide{angles[0]}"
-            self._look_for_wide(wide, angles, segment, phase, loop)
-            self.put(f"if ({wide})")
-            self._put_loop("", loop, [_of_any(line) for line in points])
+            self.put(f"if ({self._look_for_wide(angles, segment, phase, loop)})")
+            self._put_loop(_loop(loop, map(_of_any, points)), apart)
             self.put("else")
-        self._put_loop("#pragma omp simd" + "".join(f" reduction({r})" for r in reductions), loop, points)
-        if self.order.long and not reductions:
-            self.lines[begin:] = ["    " * self.depth + self.apart.call(self.lines[begin:])]
+        pragma = "#pragma omp simd" + "".join(f" reduction({r})" for r in reductions)
+        self._put_loop([pragma, *_loop(loop, points)], apart)
         for a in adding:
             parts = [f"gpuad_sum_lanes({name}, lanes)" for name in a.parts] if a.in_lanes else a.parts
             block = f"gpuad_pair_c128({', '.join(parts)})" if len(parts) == 2 else parts[0]
             self.put(f"{'if (full) ' * a.in_lanes}GPUAD_ADD_BLOCK({a.total}, {a.error}, {block});")
 
-    def _put_loop(self, pragma: str, head: str, body: list[str]) -> None:
-        self.lines += [pragma] * bool(pragma)
-        self.put(head)
-        self.lines += ["    " * (self.depth + 1) + line for line in body]
-        self.put("}")
+    def _put_loop(self, lines: list[str], apart: bool) -> None:
+        for line in [f"{self.apart.call(lines)};"] if apart else lines:
+            self.put(line)
 
-    def _look_for_wide(self, wide: str, angles: list[int], segment: Segment, phase: int, loop: str) -> None:
-        """See whether one of the angles in a block is too large for the functions that vectors are made of."""
+    def _look_for_wide(self, angles: list[int], segment: Segment, phase: int, loop: str) -> str:
+        """See whether one of the angles in a block is too large for the functions that vectors are made of; what holds
+        the answer."""
         steps = [self._step(v) for v in angles]
         leading, stack = set(), [a for step in steps for a in step.args]
         while stack:
@@ -386,11 +383,15 @@ class _Writer:
             if v in segment.computes:
                 stack.extend(self._step(v).args)
         kind = f"int{32 if all(step.takes[0].itemsize <= 4 for step in steps) else 64}_t"
-        self.put(f"{kind} {wide} = 0;")
+        wide = f"wide{angles[0]}"
         body = self._reads(tuple(v for v in segment.reads if v in leading), phase)
         body += self._computes(tuple(v for v in segment.computes if v in leading), store=False)
         body += [f"{wide} |= has_wide_angle({arg});" for step in steps for arg in self._arguments(step)]
-        self._put_loop(f"#pragma omp simd reduction(|:{wide})", loop, body)
+        lines = [f"{kind} {wide} = 0;", f"#pragma omp simd reduction(|:{wide})", *_loop(loop, body)]
+        if self.order.long:
+            lines = [f"const {kind} {wide} = {self.apart.call([*lines, f'return {wide};'], kind)};"]
+        self._put_loop(lines, apart=False)
+        return wide
 
     def _reads(self, values: tuple[int, ...], phase: int) -> list[str]:
         lines = []
@@ -473,6 +474,10 @@ class _Writer:
             self.put("}")
         self.put("(void)split, (void)chunks;")
         self.lines.append("}")
+
+
+def _loop(head: str, body: Iterable[str]) -> list[str]:
+    return [head, *[f"    {line}" for line in body], "}"]
 
 
 def _of_any(text: str) -> str:

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from gpuad.fusion import device
-from gpuad.fusion.plan import Call, Operand, Output, Plan, Step
+from gpuad.fused import device
+from gpuad.fused.plan import Call, Operand, Output, Plan, Step
 from plan_reference import run_plan
 
 TOLERANCE = {"float16": 1e-2, "float32": 1e-4, "float64": 1e-10}

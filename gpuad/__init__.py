@@ -15,7 +15,7 @@ from . import backend as backend
 from . import cupy_hooks as _cupy_hooks  # noqa: F401 - lets CuPy's functions find them
 from . import numpy as numpy
 from .backend import use as use
-from .fusion.switch import fusion as fusion
+from .fused.switch import fusion as fusion
 from .transforms.gradients import elementwise_grad as elementwise_grad
 from .transforms.gradients import grad as grad
 from .transforms.gradients import value_and_grad as value_and_grad
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .custom_rules import custom_jvp as custom_jvp
     from .custom_rules import custom_vjp as custom_vjp
     from .custom_rules import defbatch as defbatch
-    from .fusion.explain import explain as explain
+    from .fused.explain import explain as explain
     from .implicit import fixed_point as fixed_point
     from .implicit import root as root
     from .information import info as info
@@ -73,7 +73,7 @@ _LATER = {
     "transforms.sparse": "Sparsity hessian_sparsity jacobian_sparsity",
     "implicit": "fixed_point root",
     "information": "info",
-    "fusion.explain": "explain",
+    "fused.explain": "explain",
     "transforms.products": "divergence ggnvp laplacian",
     "builtins": "dict isinstance list tuple type",
     "differential_operators": "deriv grad_and_aux grad_named hessian_tensor_product hessian_vector_product "

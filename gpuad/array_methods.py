@@ -18,7 +18,7 @@ from .core.memory import base_of, current, lying, owner_of
 from .core.tape import binary_recorder
 from .core.untraced import settled
 from .errors import UnsupportedError
-from .fusion.pending import Pending, settle
+from .fused.pending import Pending, settle
 from .numpy.contractions import matmul
 from .numpy.creation import copied
 from .numpy.frontend import constants, functions, handler_of

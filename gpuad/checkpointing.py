@@ -20,7 +20,7 @@ from .core.pytree import leaves, tree_map
 from .core.untraced import settled
 from .custom import HOLE, Application, UserPrimitive
 from .errors import UnsupportedError
-from .fusion.pending import settle
+from .fused.pending import settle
 from .transforms.forward import jvp
 from .transforms.gradients import Trace, check_function, input_spec
 

@@ -16,7 +16,7 @@ from .core.primitive import ANS, EVERYTHING, Elementwise, Primitive, Pull, Rule,
 from .core.pytree import is_leaf, leaves, tree_map
 from .cupy_hooks import is_kernel, kernels
 from .errors import MissingRuleError, RuleError, UnsupportedError
-from .fusion.pending import settle
+from .fused.pending import settle
 from .ops.declare import astype, fit, fit_tangent, real
 from .transforms.batched_calls import BatchRule, call_batched
 from .transforms.gradients import input_spec

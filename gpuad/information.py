@@ -9,7 +9,7 @@ from typing import Any
 from . import backend
 from .backend import Backend
 from .cache_folder import cache_folder, is_writable
-from .fusion import compiler, executors, host, library_cache, switch
+from .fused import compiler, executors, host, library_cache, switch
 
 
 class Information(dict[str, Any]):

@@ -1,6 +1,6 @@
 // A stretch of elementwise operations as one kernel: every operand is read once, every output written once.
 //
-// A template. gpuad/fusion/cuda_source.py puts code of its own in place of what stands between `//[name`
+// A template. gpuad/fused/cuda_source.py puts code of its own in place of what stands between `//[name`
 // and `//]`; what stands there now is an example, out = a * b with a column b, so that the file compiles
 // as it is.
 #include "memory.cuh"

@@ -117,7 +117,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("fused"):
         os.environ.setdefault("GPUAD_CPU_EXECUTOR", "numpy")
         from gpuad.backend import numpy_backend
-        from gpuad.fusion import pending
+        from gpuad.fused import pending
 
         pending.LARGE[numpy_backend] = 0
 

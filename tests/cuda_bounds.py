@@ -45,7 +45,7 @@ def main(what: str) -> None:
     import cupy
     import numpy as np
 
-    from gpuad.fusion import device
+    from gpuad.fused import device
     from random_plans import random_case
 
     def pointers(arrays):

@@ -1,4 +1,4 @@
-"""What a plan (gpuad/fusion/plan.py) means, in plain NumPy: one step at a time, every value an array.
+"""What a plan (gpuad/fused/plan.py) means, in plain NumPy: one step at a time, every value an array.
 
 The executors are compared with this. A text such as ``"{0} * {1}"`` is read here as Python, which it nearly is.
 """

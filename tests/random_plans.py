@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpuad.fusion.plan import Call, Operand, Output, Plan, Step
+from gpuad.fused.plan import Call, Operand, Output, Plan, Step
 
 #: Operations whose values stay small and change slowly, so that dtypes and orders of addition alone tell results apart.
 UNARY = {"tanh": "tanh({0})", "sin": "sin({0})", "negative": "-{0}", "square": "{0} * {0}", "positive": "{0}"}

@@ -15,8 +15,8 @@ import pytest
 import gpuad.scipy.special  # noqa: F401 - enters the special functions into the registry
 from gpuad.backend import numpy_backend
 from gpuad.backend.recycle import Recycled
-from gpuad.fusion import blocks
-from gpuad.fusion.plan import Call, Operand, Output, Plan, Step
+from gpuad.fused import blocks
+from gpuad.fused.plan import Call, Operand, Output, Plan, Step
 from gpuad.ops.declare import registry
 from plan_reference import meaning, run_plan
 

@@ -1,4 +1,4 @@
-"""Plans as C (gpuad/fusion/c_source.py, host.py) give what plain NumPy gives: all layouts, dtypes, sums and folds."""
+"""Plans as C (gpuad/fused/c_source.py, host.py) give what plain NumPy gives: all layouts, dtypes, sums and folds."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpuad.fusion import c_order, c_source, c_types, compiler, host
-from gpuad.fusion.plan import Call, Operand, Output, Plan, Step
+from gpuad.fused import c_order, c_source, c_types, compiler, host
+from gpuad.fused.plan import Call, Operand, Output, Plan, Step
 from plan_reference import run_plan
 
 B, I32, I64, F16, F32, F64, C64, C128 = map(np.dtype, "? i4 i8 f2 f4 f8 c8 c16".split())
@@ -331,7 +331,7 @@ def test_a_forked_child_computes():
     """The parent's threads aren't there in the child."""
     program = """
 import os, numpy as np, test_c_source as t
-from gpuad.fusion import host
+from gpuad.fused import host
 host.CHUNK = 1000
 host.threads = lambda: 2
 plan = t.simple(t.F64, [("{0} + {1}", 0, 0)], [t.Output(1, t.F64, (False,))])

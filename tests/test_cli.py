@@ -105,9 +105,7 @@ def test_info_says_when_the_cache_cannot_be_written(tmp_path):
 @pytest.fixture
 def no_cupy(tmp_path):
     """An environment in which importing CuPy fails as it does where it isn't installed."""
-    (tmp_path / "cupy.py").write_text(
-        "raise ModuleNotFoundError(\"No module named 'cupy'\", name='cupy')\n"
-    )
+    (tmp_path / "cupy.py").write_text("raise ModuleNotFoundError(\"No module named 'cupy'\", name='cupy')\n")
     return {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
 
 
@@ -233,9 +231,7 @@ def test_output_that_cannot_be_written():
 @posix_only
 def test_interrupt(tmp_path):
     target = tmp_path / "w.npz"
-    process = start(
-        "--backend", "numpy", "--epochs", "100000", "--save", str(target), stdout=subprocess.PIPE
-    )
+    process = start("--backend", "numpy", "--epochs", "100000", "--save", str(target), stdout=subprocess.PIPE)
     for line in process.stdout:
         if line.startswith(b"gradient"):  # training starts now
             break

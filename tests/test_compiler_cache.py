@@ -23,11 +23,11 @@ import gpuad
 from command_line import environment, run_gpuad
 from gpuad import kernel_sources
 from gpuad.errors import BackendError
-from gpuad.fusion import compiler, executors, library_cache, switch
-from gpuad.fusion.compiler import CompilerUnavailable, shared_library
-from gpuad.fusion.plan import Operand, Output, Plan, Step
+from gpuad.fused import compiler, executors, library_cache, switch
+from gpuad.fused.compiler import CompilerUnavailable, shared_library
+from gpuad.fused.plan import Operand, Output, Plan, Step
 
-PACKAGE = sys.modules["gpuad.fusion"]  # whatever gpuad itself calls by that name
+PACKAGE = sys.modules["gpuad.fused"]  # whatever gpuad itself calls by that name
 REAL = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="owners, modes and signals of POSIX")
 needs_compiler = pytest.mark.skipif(REAL is None, reason="no C compiler on the PATH")
@@ -87,7 +87,7 @@ def fake(monkeypatch, tmp_path):
 PROGRAM = """
 import sys
 from pathlib import Path
-from gpuad.fusion import compiler, library_cache
+from gpuad.fused import compiler, library_cache
 try:
     print(compiler.shared_library(sys.argv[1], ("-O1",)).number())
 except compiler.CompilerUnavailable as unavailable:
@@ -512,7 +512,7 @@ def test_a_forked_child_leaves_its_parents_folder_alone(tmp_path):
     (tmp_path / "file").touch()
     fork = """
 import os, pathlib
-from gpuad.fusion import compiler, library_cache
+from gpuad.fused import compiler, library_cache
 ours = library_cache._private_folder()
 child = os.fork()
 if child:
@@ -558,7 +558,7 @@ PLAN = Plan(1, (Operand(F8, (1,)),), (), (Step("exp", "exp({0})", (0,), (F8,), F
 
 
 class Host:
-    """In place of ``gpuad.fusion.host``."""
+    """In place of ``gpuad.fused.host``."""
 
     def __init__(self, error=None):
         self.asked, self.error = 0, error
@@ -641,19 +641,19 @@ def test_info_says_who_runs_kernels_and_why(monkeypatch, cache, tmp_path):
     assert found["executor"] == (
         "c; NumPy does what isn't worth compiling" if REAL else f"numpy; {compiler.unavailable()}"
     )
-    assert found["fusion"] == "on"
+    assert found["fused"] == "on"
     assert int(found["threads"]) >= 1
     assert f"executor {found['executor']}" in str(found).splitlines()
     assert repr(found) == str(found)
     assert not cache.exists()
     monkeypatch.setenv("GPUAD_CPU_EXECUTOR", "none")
     found = gpuad.info()
-    assert (found["fusion"], found["executor"]) == ("off", "none; asked for by GPUAD_CPU_EXECUTOR=none")
+    assert (found["fused"], found["executor"]) == ("off", "none; asked for by GPUAD_CPU_EXECUTOR=none")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("GPUAD_CPU_EXECUTOR")
     assert gpuad.info()["executor"].startswith("numpy; no C compiler is found")
     with switch.fusion(False):
-        assert gpuad.info()["fusion"] == "off"
+        assert gpuad.info()["fused"] == "off"
 
 
 def test_the_command_line_says_the_same(cache):

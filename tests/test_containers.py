@@ -68,6 +68,7 @@ def test_under_vmap_checkpoint_and_rules_of_one_s_own():
         return Mesh(m.points * k, m.weights, m.name)
 
     gpuad.defvjp(scaled, lambda g, ans, m, k: Mesh(g.points * k, g.weights, m.name), None)
+
     def loss(x):
         out = scaled(Mesh(x, x, "m"), 3.0)
         return np.sum(out.points + out.weights)

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import gpuad.scipy.special  # noqa: F401  its primitives have texts, too
-from gpuad.fusion import cuda_parts, cuda_source
-from gpuad.fusion.cuda_text import Variant
-from gpuad.fusion.plan import Operand, Output, Plan, Step
+from gpuad.fused import cuda_parts, cuda_source
+from gpuad.fused.cuda_text import Variant
+from gpuad.fused.plan import Operand, Output, Plan, Step
 from test_cuda_source import DTYPES, dtype_named, texts
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_90", "sm_100")

@@ -15,9 +15,9 @@ import scipy.special as sp
 
 import cupy_on_cpu
 import gpuad.scipy.special  # noqa: F401  its primitives have texts, too
-from gpuad.fusion import cuda_parts, cuda_source, device
-from gpuad.fusion.cuda_text import Variant
-from gpuad.fusion.plan import Call, Operand, Output, Plan, Step
+from gpuad.fused import cuda_parts, cuda_source, device
+from gpuad.fused.cuda_text import Variant
+from gpuad.fused.plan import Call, Operand, Output, Plan, Step
 from gpuad.ops.declare import registry
 from plan_reference import meaning, run_plan
 from random_plans import Case, random_array, random_case

@@ -14,7 +14,7 @@ import gpuad.numpy as gnp
 from gpuad import grad, jvp, vjp
 from gpuad.backend import numpy_backend
 from gpuad.errors import ModifiedConstantError
-from gpuad.fusion import launch, pending, schedule
+from gpuad.fused import launch, pending, schedule
 from gpuad.ops.reduce import sum_
 from random_programs import Program
 

@@ -10,7 +10,7 @@ import gpuad
 import gpuad.numpy as gnp
 from gpuad import explain, grad, value_and_grad
 from gpuad.backend import cupy_backend
-from gpuad.fusion import pending
+from gpuad.fused import pending
 
 
 @pytest.fixture(autouse=True)

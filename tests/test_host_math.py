@@ -15,8 +15,8 @@ import pytest
 import scipy.special as sp
 
 import gpuad.ops
-from gpuad.fusion import c_source, c_types, compiler, host
-from gpuad.fusion.plan import Call, Operand, Output, Plan, Step
+from gpuad.fused import c_source, c_types, compiler, host
+from gpuad.fused.plan import Call, Operand, Output, Plan, Step
 from gpuad.ops.declare import registry
 from plan_reference import meaning
 from test_c_source import kernels

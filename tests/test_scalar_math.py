@@ -133,6 +133,4 @@ def test_nvcc_accepts_the_header(tmp_path):
     source.write_text(program(CUDA_KERNELS))
     include = f"-I{kernel_sources.folder()}"
     out = str(tmp_path / "kernels.o")
-    compile_source(
-        [compiler, "-arch=sm_90", "-Werror", "all-warnings", include, "-c", str(source), "-o", out]
-    )
+    compile_source([compiler, "-arch=sm_90", "-Werror", "all-warnings", include, "-c", str(source), "-o", out])

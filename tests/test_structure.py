@@ -14,7 +14,7 @@ FILES = sorted(p for p in ROOT.rglob("*.py"))
 LAYERS = [
     ["errors", "core.pytree", "cache_folder", "kernel_sources"],
     ["backend"],
-    ["fusion"],
+    ["fused"],
     ["core"],
     ["ops"],
     ["numpy"],

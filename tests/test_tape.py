@@ -171,6 +171,7 @@ def test_the_sweep_frees_residuals_as_it_goes():
 
 def test_nothing_is_left_in_cycles():
     """All memory of a gradient goes by reference counts, not when the collector happens to run."""
+
     def gradients(constant):
         gpuad.grad(lambda x: gnp.sum(gnp.sin(x * constant) @ np.ones(4)))(np.ones(4))
         gpuad.vjp(lambda x: x * constant, np.ones(4))

@@ -35,7 +35,7 @@ def register(backend: Backend) -> Backend:
     return backend
 
 
-#: Of the types of arrays that aren't computed yet, the backend that they are on. See ``fusion.staging``.
+#: Of the types of arrays that aren't computed yet, the backend that they are on. See ``fused.staging``.
 _lazy: dict[type, Backend] = {}
 
 

@@ -114,7 +114,7 @@ class CupyBackend(Backend):
     def load_kernel(self, source: str, name: str) -> Any:
         """The kernel ``name`` of a CUDA program, compiled for whichever device is current when it is launched.
 
-        CuPy keeps the machine code in a file, see ``fusion.device``. Without the macros of its own headers.
+        CuPy keeps the machine code in a file, see ``fused.device``. Without the macros of its own headers.
         """
         return self.xp.RawModule(code=source).get_function(name)
 

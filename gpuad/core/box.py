@@ -14,7 +14,7 @@ import numpy as np
 
 from ..backend import owner_of_type
 from ..errors import UnsupportedError
-from ..fusion.pending import Pending, settle
+from ..fused.pending import Pending, settle
 
 if TYPE_CHECKING:
     from .level import Level

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import UnsupportedError
-from ..fusion.pending import lift, settle
+from ..fused.pending import lift, settle
 from .box import Box, make_box, spec_of, twin
 from .forward import Forward
 from .level import Level

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..backend import owner_of_type
 from ..errors import ModifiedConstantError
-from ..fusion.pending import HostPending, Pending
-from ..fusion.staging import snapshot
+from ..fused.pending import HostPending, Pending
+from ..fused.staging import snapshot
 
 #: Up to so many bytes a copy takes no longer than an operation on them.
 SMALL = 1 << 15

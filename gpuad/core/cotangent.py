@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..fusion.pending import Pending, added, settle
+from ..fused.pending import Pending, added, settle
 from .box import Box, Spec
 
 

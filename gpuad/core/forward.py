@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from ..fusion.pending import lift, settle
+from ..fused.pending import lift, settle
 from .box import Box, make_box, spec_of, twin
 from .cotangent import Lazy, add
 from .filled import zeros_like

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..backend import backend_of
-from ..fusion.pending import Pending, settle
+from ..fused.pending import Pending, settle
 from .box import Box, make_box, make_spec, move, sample, spec_of, twin
 from .level import Level
 from .primitive import Primitive

@@ -16,7 +16,7 @@ import numpy as np
 from ..backend import backend_of, goes_along, owner_of_type
 from ..backend.interface import Backend
 from ..errors import MissingFunctionError, MissingRuleError
-from ..fusion.staging import Lazy
+from ..fused.staging import Lazy
 from .box import Box, Spec
 from .level import innermost_level
 
@@ -63,7 +63,7 @@ class Primitive:
         #: What it does to single entries ``{0}``, ``{1}``, ... of its arguments, in the language that the kernels in C
         #: and in CUDA share: operators, and the functions that both headers of ``kernels/`` define for every dtype.
         self.scalar: str | None = None
-        #: What it does with arrays that aren't computed yet, unless ``scalar`` says it: see ``fusion.staging``.
+        #: What it does with arrays that aren't computed yet, unless ``scalar`` says it: see ``fused.staging``.
         self.deferred: Callable[..., Any] | None = None
         #: What a kernel is told of it, by the dtypes of the arguments.
         self.operations: dict[tuple[Any, ...], Any] = {}

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..backend import backend_of, owner_of_type
 from ..backend.interface import Backend
-from ..fusion.pending import settle
+from ..fused.pending import settle
 from .box import Box, Spec, answer, make_box, spec_of
 from .constants import fingerprint
 from .level import Level

@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from ..backend import backend_of
 from ..errors import LeakedTracerError, NotDifferentiableError
-from ..fusion.pending import Pending, lift, settle
+from ..fused.pending import Pending, lift, settle
 from .box import Box, Spec, make_box, make_spec, sample, spec_of, twin
 from .constants import Constants
 from .cotangent import Indexed, Parts

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..fusion.pending import settle
+from ..fused.pending import settle
 from .box import Box, make_box, spec_of
 from .level import Level, innermost_level, running
 from .memory import current, exclusive

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.pytree import tree_map
 from ..core.record import Guard, Line, PythonOperator, Step, Value, answer_key, shape_of
-from ..fusion.pending import settle, settle_all
+from ..fused.pending import settle, settle_all
 from ..ops.writing import Place
 from .buffers import Plan, Sharing
 from .shortcuts import CALLS, FILLINGS, REDUCERS, fills, on_host

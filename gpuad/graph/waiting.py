@@ -1,6 +1,6 @@
 """Operations on large arrays in a replay: they wait, as under other transformations, and become fused kernels.
 
-Which operations do is known beforehand, by sizes and dtypes. See ``fusion.pending``.
+Which operations do is known beforehand, by sizes and dtypes. See ``fused.pending``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..core.record import PythonOperator, Step, Value
-from ..fusion import switch
-from ..fusion.pending import LARGE, DevicePending, HostPending, Pending, leaf, settle
+from ..fused import switch
+from ..fused.pending import LARGE, DevicePending, HostPending, Pending, leaf, settle
 
 _KINDS: dict[Any, type[Pending]] = {kind.backend: kind for kind in (HostPending, DevicePending)}
 

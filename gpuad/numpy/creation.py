@@ -14,7 +14,7 @@ from ..core.box import Box, has_derivatives, sample, spec_of, twin
 from ..core.memory import current, lying
 from ..core.primitive import Primitive
 from ..core.untraced import fresh
-from ..fusion.pending import settle
+from ..fused.pending import settle
 from ..ops import declare
 from ..ops import elementwise as e
 from ..ops import shape as s

@@ -15,7 +15,7 @@ from ..core.forward import Forward
 from ..core.memory import View
 from ..core.primitive import Binary, Finish, Primitive, Rule, Unary
 from ..core.tape import binary_recorder, unary_recorder
-from ..fusion.staging import staged_cast, staged_sum_to, staged_view
+from ..fused.staging import staged_cast, staged_sum_to, staged_view
 from .batching import elementwise as entrywise
 from .batching import into_shape, summed_to
 
@@ -91,7 +91,7 @@ def operation(
     Forward mode finds its rules by itself, see ``core.forward``; one may be stated that costs less:
     ``jvp(tangents, ans, *args, **params)``, where the tangents of arguments that stay are ``None``.
     ``elementwise``: as ``unary`` and ``binary`` are, so that the VJP is the JVP as well. ``batch``: what it does
-    with an axis of examples, one of the rules in ``ops.batching``. ``deferred``: how it waits, see ``fusion.staging``.
+    with an axis of examples, one of the rules in ``ops.batching``. ``deferred``: how it waits, see ``fused.staging``.
     """
     prim = Primitive(name, forward)
     prim.define_vjps(vjps, linear=linear, finish=finish)

@@ -14,7 +14,7 @@ from typing import Any
 from ..core.box import Spec, spec_of
 from ..core.cotangent import Chosen
 from ..core.primitive import Binary, Primitive, Unary, passes
-from ..fusion.staging import staged_power
+from ..fused.staging import staged_power
 from .batching import elementwise
 from .declare import astype, binary, constant, fit, fit_tangent, operation, real, register, unary
 

@@ -16,7 +16,7 @@ from ..core.cotangent import Indexed
 from ..core.memory import Stale, Step, View, change, look
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
-from ..fusion.pending import settle
+from ..fused.pending import settle
 from .declare import operation, variadic, view
 
 # -- what an index is made of -----------------------------------------------------------------------

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive
-from ..fusion.pending import lift
-from ..fusion.staging import composed, staged_extremum, staged_mean, staged_sum, staged_view
+from ..fused.pending import lift
+from ..fused.staging import composed, staged_extremum, staged_mean, staged_sum, staged_view
 from .batching import chosen_along, counted, data_dependent, into_shape, over_axis
 from .declare import constant, operation, shape, sum_to
 from .elementwise import conjugate, equal, sqrt, where

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core.box import spec_of
 from ..core.primitive import Primitive, Unary
-from ..fusion.staging import composed
+from ..fused.staging import composed
 from .batching import over_axis
 from .declare import astype, operation, unary
 from .elementwise import equal, exp, isfinite, log, log1p, where

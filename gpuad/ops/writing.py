@@ -16,7 +16,7 @@ from ..core.cotangent import Chosen, Indexed
 from ..core.filled import zeros_like
 from ..core.memory import Step, change
 from ..core.untraced import written
-from ..fusion.pending import Pending, settle
+from ..fused.pending import Pending, settle
 from .declare import fit, variadic
 from .index import (
     ARRAY,

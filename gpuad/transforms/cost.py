@@ -23,7 +23,7 @@ from ..core.pytree import tree_map
 from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..core.untraced import UNTRACED, written
-from ..fusion.pending import Pending
+from ..fused.pending import Pending
 from ..ops.writing import Place, Sum
 from .counts import Cost, Line, Part
 from .gradients import owner

@@ -10,7 +10,7 @@ from ..core.filled import zeros_like
 from ..core.forward import Forward, tangent_of
 from ..core.pytree import leaves, tree_map
 from ..core.untraced import settled
-from ..fusion.pending import settle
+from ..fused.pending import settle
 from .gradients import (
     Run,
     Trace,

@@ -21,7 +21,7 @@ from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..core.untraced import settled
 from ..errors import NotDifferentiableError
-from ..fusion.pending import backwards, lift, settle, settle_all
+from ..fused.pending import backwards, lift, settle, settle_all
 from ..ops.declare import astype
 
 Argnums = int | Sequence[int]

@@ -17,7 +17,7 @@ from ..core.box import spec_of
 from ..core.pytree import leaves
 from ..core.record import Line, Refused, recording
 from ..errors import UnsupportedError
-from ..fusion.switch import on as fusion_on
+from ..fused.switch import on as fusion_on
 from ..graph.kinds import INPUTS, INPUTS_TOO, STATIC, hashable, named, replaced, sign, without_whole_numbers
 from ..graph.replay import Segment
 from ..graph.report import Lowered, ReplayCost, count, describe

@@ -12,7 +12,7 @@ from ..core.batch import Batch, front
 from ..core.box import Box, spec_of
 from ..core.pytree import children, leaves, tree_map
 from ..core.untraced import settled, untraced
-from ..fusion.pending import settle
+from ..fused.pending import settle
 from .gradients import Run, check_function, describe, own, owner
 
 _NUMBERS = (bool, int, float, complex)

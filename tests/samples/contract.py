@@ -112,9 +112,7 @@ SAMPLES += [
     sample("diagonals unfold", _squared(_einsum(s)), shape, complex=True, label=f"einsum {s} ")
     for s, shape in _DIAGONALS
 ]
-SAMPLES += [
-    sample("transpose", _squared(_einsum(s)), shape, complex=True, label=f"einsum {s} ") for s, shape in _TURN
-]
+SAMPLES += [sample("transpose", _squared(_einsum(s)), shape, complex=True, label=f"einsum {s} ") for s, shape in _TURN]
 SAMPLES += [
     sample("einsum", _einsum("ij,jk,kl->il", optimize=how), (2, 3), (3, 4), (4, 2), label=f"einsum optimize={how} ")
     for how in (True, "optimal", ["einsum_path", (1, 2), (0, 1)])

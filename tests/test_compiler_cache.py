@@ -641,14 +641,14 @@ def test_info_says_who_runs_kernels_and_why(monkeypatch, cache, tmp_path):
     assert found["executor"] == (
         "c; NumPy does what isn't worth compiling" if REAL else f"numpy; {compiler.unavailable()}"
     )
-    assert found["fused"] == "on"
+    assert found["fusion"] == "on"
     assert int(found["threads"]) >= 1
     assert f"executor {found['executor']}" in str(found).splitlines()
     assert repr(found) == str(found)
     assert not cache.exists()
     monkeypatch.setenv("GPUAD_CPU_EXECUTOR", "none")
     found = gpuad.info()
-    assert (found["fused"], found["executor"]) == ("off", "none; asked for by GPUAD_CPU_EXECUTOR=none")
+    assert (found["fusion"], found["executor"]) == ("off", "none; asked for by GPUAD_CPU_EXECUTOR=none")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("GPUAD_CPU_EXECUTOR")
     assert gpuad.info()["executor"].startswith("numpy; no C compiler is found")

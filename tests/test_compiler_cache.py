@@ -653,7 +653,7 @@ def test_info_says_who_runs_kernels_and_why(monkeypatch, cache, tmp_path):
     monkeypatch.delenv("GPUAD_CPU_EXECUTOR")
     assert gpuad.info()["executor"].startswith("numpy; no C compiler is found")
     with switch.fusion(False):
-        assert gpuad.info()["fused"] == "off"
+        assert gpuad.info()["fusion"] == "off"
 
 
 def test_the_command_line_says_the_same(cache):

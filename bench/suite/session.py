@@ -94,7 +94,7 @@ class Session:
             "interrupted": False,
             "run": {
                 **machine.about(self.threads),
-                "emulated": counting.emulated(),
+                "emulated": any(a.device == "gpu" for a in self.there) and counting.emulated(),
                 "quick": self.quick,
                 "budget_s": self.budget,
             },

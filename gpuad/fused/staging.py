@@ -132,7 +132,7 @@ def _elementwise(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any])
     try:
         op = prim.operations[key]
     except KeyError:
-        op = prim.operations[key] = _operation(prim, key)
+        op = prim.operations[key] = operation_on(prim, key)
     if op is None:
         return NotImplemented
     if len(shapes) == 1:
@@ -169,7 +169,7 @@ def snapshot(kind: type[Pending], a: Any) -> Pending:
 _KINDS_OF_NUMBERS = frozenset("fciub")
 
 
-def _operation(prim: Any, tokens: tuple[Any, ...]) -> Apply | None:
+def operation_on(prim: Any, tokens: tuple[Any, ...]) -> Apply | None:
     """What the primitive does with operands of these dtypes, or with Python numbers; ``None`` if no kernel can."""
     try:
         if prim.name == "where":

@@ -122,7 +122,11 @@ def from_sum(text: str, dtype: DType) -> str:
 
 def least(step: Step) -> str:
     """With what a search for the largest entry, or the smallest, begins."""
-    dtype, largest = step.takes[0], step.fold == "maximum"
+    return least_of(step.takes[0], step.fold == "maximum")
+
+
+def least_of(dtype: DType, largest: bool) -> str:
+    """The same, by the dtype of the entries."""
     if dtype.kind == "f":
         return "-INFINITY" if largest else "INFINITY"
     if dtype.kind == "b":

@@ -13,6 +13,7 @@ import gpuad
 import gpuad.numpy as gnp
 from gpuad import grad, jvp, vjp
 from gpuad.backend import numpy_backend
+from gpuad.core import constants
 from gpuad.errors import ModifiedConstantError
 from gpuad.fused import launch, pending, schedule
 from gpuad.ops.reduce import sum_
@@ -182,6 +183,80 @@ def test_writes_into_traced_arrays_and_views():
         return gnp.sum(z * v) + gnp.sum(t * t) + gnp.sum(x * y[::-1])
 
     agree(lambda: (grad(f)(V), jvp(f, (V,), (V,))))
+
+
+MODES = [
+    lambda f, x: grad(f)(x)[7] / 2,
+    lambda f, x: jvp(f, (x,), (np.ones_like(x),))[1] / (2 * x.size),
+    lambda f, x: vjp(lambda y: f(y["w"]), {"w": x})[1](1.0)[0]["w"][7] / 2,
+]
+WRITES = [lambda x: x.fill(5.0), lambda x: x.__setitem__(7, 5.0), lambda x: np.add(x, 1, out=x)]
+
+
+def writing(write, x, early):
+    """A sum of squares that writes into ``x``."""
+
+    def f(t):
+        if early:
+            write(x)
+        y = gnp.sum(t * t)
+        write(x)
+        return y
+
+    return f
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("n", [10, 4000, 40_000])
+def test_an_argument_written_into_under_its_own_name(n, mode, early):
+    """A small one was copied; of a large one it is refused where it is done, or found out, if done in another way."""
+    small = n * 8 <= constants.SMALL
+    for fused in (True, False):
+        for write in WRITES:
+            x = np.ones(n)
+            f = writing(write, x, early)
+            with gpuad.fusion(fused):
+                if small:
+                    assert mode(f, x) == 1
+                else:
+                    with pytest.raises(ValueError, match="read-only") as error:
+                        mode(f, x)
+                    assert "passed as argument 0" in error.value.__notes__[0] and (x == 1).all()
+            assert x.flags.writeable
+        x = np.ones(n)
+        f = writing(WRITES[0], x[:], early)
+        with gpuad.fusion(fused):
+            if small:
+                assert mode(f, x) == 1
+            else:
+                with pytest.raises(ModifiedConstantError, match=r"argument 0, .* \(40000,\)"):
+                    mode(f, x)
+
+
+def test_arguments_are_read_only_for_as_long_as_they_are_used():
+    x = np.ones(40_000)
+    part = x[5000:]
+
+    def f(t):
+        assert not x.flags.writeable
+        inner = grad(lambda u: gnp.sum(u * u))(part)  # a part of what is read-only
+        assert not x.flags.writeable
+        again = grad(lambda u: gnp.sum(u * u))(x)
+        assert not x.flags.writeable
+        return gnp.sum(t * t) * inner[0] * again[0], t[10:]
+
+    gradient, rest = grad(f, has_aux=True)(x)
+    np.testing.assert_array_equal(gradient, 8 * x)
+    assert x.flags.writeable and part.flags.writeable and rest.flags.writeable
+    grad(lambda t: grad(lambda u: gnp.sum(u * u * t[5000:]))(part) @ t[5000:])(x)
+    assert x.flags.writeable and part.flags.writeable
+    with pytest.raises(ZeroDivisionError):
+        grad(lambda t: 1 / 0)(x)
+    assert x.flags.writeable
+    found = in_threads(4, lambda k: [grad(lambda t: gnp.sum(t * t * k))(x)[0] for _ in range(20)])
+    assert x.flags.writeable and found == [[2 * k] * 20 for k in range(4)]
+    assert not constants._read_only
 
 
 # -- interruptions ---------------------------------------------------------------------------------------

@@ -112,9 +112,10 @@ def test_an_input_that_changes_before_the_pullback_is_called(n):
     x = np.ones(n)
     _, pullback = vjp(lambda x: x * x, x)
     x *= 2.0
-    with pytest.raises(ModifiedConstantError):
-        pullback(np.ones(n))
-    x /= 2.0
+    if n > 3:  # else it was copied
+        with pytest.raises(ModifiedConstantError):
+            pullback(np.ones(n))
+        x /= 2.0
     assert pullback(np.ones(n))[0].tolist() == [2.0] * n
 
 

@@ -287,11 +287,11 @@ def exclusive(x: Box, slot: str = "value") -> Any:
     """
     value = getattr(x, slot)
     if isinstance(value, Pending):
-        value = np.array(settle(value)) if not value.shape else _copy_alike(settle(value))
+        value = np.array(settle(value)) if not value.shape else copy_alike(settle(value))
     elif isinstance(value, np.generic):
         value = np.array(value)
     elif not (_counts_are_exact and sys.getrefcount(value) == _ALONE and _has_its_own_memory(value)):
-        value = twin(value) if type(value) is Box else _copy_alike(value)
+        value = twin(value) if type(value) is Box else copy_alike(value)
     setattr(x, slot, value)
     return value
 
@@ -313,7 +313,7 @@ def _base_count(part: Any) -> int:
 _BASE_ALONE = _base_count(np.empty(2)[:1])
 
 
-def _copy_alike(raw: Any) -> Any:
+def copy_alike(raw: Any) -> Any:
     """A copy of a raw array that lies in memory as that does, with gaps if it has some: what is a view of the one is
     a view of the other."""
     if raw.flags.c_contiguous or raw.flags.f_contiguous:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..core.box import Box, spec_of
+from ..core.constants import Arguments
 from ..core.filled import zeros_like
 from ..core.forward import Forward, tangent_of
 from ..core.pytree import leaves, tree_map
@@ -43,10 +44,11 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     primals, tangents = _sequence(primals, "primals"), _sequence(tangents, "tangents")
     if len(primals) != len(tangents):
         raise TypeError(f"jvp: {len(primals)} primals, but {len(tangents)} tangents; there must be one for each")
-    level = Forward()
-    inputs = [_watched(level, x, t, i) for i, (x, t) in enumerate(zip(primals, tangents, strict=True))]
+    level, raw = Forward(), Arguments("jvp")
+    inputs = [_watched(level, raw, x, t, i) for i, (x, t) in enumerate(zip(primals, tangents, strict=True))]
     with Run(level):
-        result = f(*inputs)
+        with raw:
+            result = f(*inputs)
         if has_aux:
             if not (isinstance(result, tuple) and len(result) == 2):
                 raise TypeError(
@@ -69,13 +71,17 @@ def _sequence(x: Any, what: str) -> Sequence[Any]:
     return x
 
 
-def _watched(level: Forward, primal: Any, tangent: Any, i: int) -> Any:
+def _watched(level: Forward, raw: Arguments, primal: Any, tangent: Any, i: int) -> Any:
     """The argument number ``i`` as the function is to see it."""
     for path, leaf in leaves(primal):
         if input_spec(leaf) is None:
             refuse_input(leaf, f"argument {i}{path}", "jvp")
     directions = iter(matching("jvp", tangent, f"the tangent of argument {i}", primal, f"argument {i}"))
-    return tree_map(lambda leaf: level.watch(as_it_is(leaf), followed(as_it_is(next(directions)), leaf)), primal)
+
+    def watched(leaf: Any) -> Any:
+        return level.watch(raw.enter(as_it_is(leaf), i), followed(raw.enter(as_it_is(next(directions)), i), leaf))
+
+    return tree_map(watched, primal)
 
 
 def as_it_is(x: Any) -> Any:

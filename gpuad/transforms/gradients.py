@@ -12,6 +12,7 @@ import numpy as np
 from ..array_api import explain
 from ..backend import backend_of, owner_of_type, recycle
 from ..core.box import Box, Spec, apart, make_spec, sample, spec_of
+from ..core.constants import Arguments
 from ..core.cotangent import add
 from ..core.filled import ones_like, zeros_like
 from ..core.foreign import Foreign
@@ -64,12 +65,14 @@ class Trace:
         self.tape = Tape()
         self.inputs: list[tuple[int, Any]] = []
         self.args = [args[i] for i in argnums]
+        self.raw = Arguments(name)
         traced = list(args)
         for i in argnums:
             traced[i] = self._watch(args[i], i)
         token = running.set(True)
         try:
-            result = f(*traced)
+            with self.raw:
+                result = f(*traced)
             if has_aux:
                 if not (isinstance(result, tuple) and len(result) == 2):
                     raise TypeError(
@@ -103,7 +106,7 @@ class Trace:
         if spec is None:
             path = "" if leaf is arg else [path for path, _ in leaves(arg)][len(self.inputs) - found]
             refuse_input(leaf, f"argument {argnum}{path}", self.name)
-        value = leaf.level.constant(leaf) if type(leaf) is Box else lift(leaf)
+        value = leaf.level.constant(leaf) if type(leaf) is Box else lift(self.raw.enter(leaf, argnum))
         box = self.tape.watch(value, spec)
         self.inputs.append((box.index, value))  # the program may write into the box
         return box
@@ -123,23 +126,9 @@ class Trace:
 
         What wasn't computed yet is now, and the result with it if this is the ``last`` time.
         """
-        table: dict[int, Any] = {}
-        outputs = [self.result] if type(self.result) is Box else [leaf for _, leaf in leaves(self.result)]
-        for leaf, seed in zip(outputs, seeds, strict=True):
-            if self.is_ours(leaf):
-                i, seed = leaf.index, followed(seed, leaf.value)
-                table[i] = add(table[i], seed, False)[0] if i in table else seed
-        inputs = self.inputs
-        self.tape.constants.check()
-        token = backwards.set(True)
-        try:
-            found = (
-                sweep(self.tape, table, [index for index, _ in inputs], last=last) if table else [None] * len(inputs)
-            )
-            settle_all([*found, *[leaf.value for leaf in outputs if last and self.is_ours(leaf)]])
-        finally:
-            backwards.reset(token)
-            recycle.drain()
+        outputs, inputs = self._outputs(), self.inputs
+        table = self._seeded(outputs, seeds)
+        found = self._swept(table, last, [leaf.value for leaf in outputs if last and self.is_ours(leaf)])
         taken = {id(owner(x)) for x in (*seeds, *[value for _, value in inputs])}
         gradients = [
             zeros_like(value) if g is None else own(g, taken) for g, (_, value) in zip(found, inputs, strict=True)
@@ -148,6 +137,40 @@ class Trace:
             return tuple(gradients)
         results = iter(gradients)
         return tuple([tree_map(lambda _: next(results), arg) for arg in self.args])
+
+    def hand_over(self, seeds: list[Any]) -> list[Any]:
+        """``pull`` for the last time, of arguments without containers, where memory counts: the result is forgotten,
+        and the cotangents are taken out of ``seeds``. Nobody may write into what is returned."""
+        table = self._seeded(self._outputs(), seeds)
+        seeds.clear()
+        self.result = None
+        found = self._swept(table, True, [])
+        return [zeros_like(x) if g is None else settle(g) for g, (_, x) in zip(found, self.inputs, strict=True)]
+
+    def _outputs(self) -> list[Any]:
+        return [self.result] if type(self.result) is Box else [leaf for _, leaf in leaves(self.result)]
+
+    def _seeded(self, outputs: list[Any], seeds: Sequence[Any]) -> dict[int, Any]:
+        """The cotangents that the sweep starts with, by their places."""
+        table: dict[int, Any] = {}
+        for leaf, seed in zip(outputs, seeds, strict=True):
+            if self.is_ours(leaf):
+                i, seed = leaf.index, followed(seed, leaf.value)
+                table[i] = add(table[i], seed, False)[0] if i in table else seed
+        return table
+
+    def _swept(self, table: dict[int, Any], last: bool, values: list[Any]) -> list[Any]:
+        """The cotangents of the inputs; they and ``values`` are computed now if they are yet to be."""
+        numbers = [index for index, _ in self.inputs]
+        self.tape.constants.check()
+        token = backwards.set(True)
+        try:
+            found = sweep(self.tape, table, numbers, last=last) if table else [None] * len(numbers)
+            settle_all([*found, *values])
+        finally:
+            backwards.reset(token)
+            recycle.drain()
+        return found
 
 
 def followed(seed: Any, value: Any) -> Any:

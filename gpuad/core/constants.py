@@ -100,7 +100,7 @@ class Arguments:
     def __init__(self, name: str) -> None:
         self.name = name
         self.entered: list[tuple[Any, int, bytes]] = []
-        self.locked: list[Any] = []
+        self.locked = 0
 
     def enter(self, x: Any, number: int) -> Any:
         """What the function is to be given for ``x``, which is, or is in, its argument ``number``."""
@@ -114,13 +114,13 @@ class Arguments:
     def __enter__(self) -> None:
         for x, _, _ in self.entered:
             _lock(x)
-            self.locked.append(x)
+            self.locked += 1
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
-        for x in self.locked:
-            _unlock(x)
         if not self.entered:
             return
+        for x, _, _ in self.entered[: self.locked]:
+            _unlock(x)
         if error is None:
             changed = [(x, number) for x, number, before in self.entered if _entries(x) != before]
             if changed:

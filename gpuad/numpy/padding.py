@@ -12,6 +12,7 @@ from ..core.box import spec_of
 from ..errors import UnsupportedError
 from ..ops import shape as s
 from ..ops.declare import broadcast_to
+from ..ops.filter import extend
 from ..ops.index import getitem
 from .creation import as_array, convert, home
 from .frontend import functions, is_traced, numpy_function
@@ -37,9 +38,11 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
     if mode in ("constant", "empty") and not is_traced([option]):
         return s.pad(array, widths=widths, constant_values=0 if option is None else option)
     if mode in ("edge", "wrap", "reflect", "symmetric"):
+        if option != "odd":
+            return extend(array, widths=widths, mode=mode)
         for axis, width in enumerate(widths):
             if any(width):
-                array = _copied_entries(array, axis, width, mode, option == "odd")
+                array = _reflected(array, axis, width, mode)
         return array
     for axis, (width, given) in enumerate(zip(widths, _for_axes(option, ndim), strict=True)):
         if any(width):
@@ -78,12 +81,14 @@ def _joined(array: Any, axis: int, before: Any, after: Any) -> Any:
 
 
 # -- entries of the array itself --------------------------------------------------------------------
-def _copied_entries(array: Any, axis: int, width: Width, mode: str, odd: bool) -> Any:
+def _reflected(array: Any, axis: int, width: Width, mode: str) -> Any:
+    """With what is reflected at the point where the curve ends."""
     n = spec_of(array).shape[axis]
     index = (slice(None),) * axis
-    if not odd or n == 1:
-        sources = np.pad(np.arange(n), width, mode)  # type: ignore[call-overload]
-        return getitem(array, (*index, home(array).asarray(sources)))
+    if n == 1:
+        return extend(
+            array, widths=(*((0, 0),) * axis, width, *((0, 0),) * (len(spec_of(array).shape) - axis - 1)), mode=mode
+        )
     # Point by point reflected at the ends, the curve repeats itself every `period`, shifted by twice its rise.
     period = 2 * n if mode == "symmetric" else 2 * n - 2
     turns, place = np.divmod(np.arange(-width[0], n + width[1]), period)

@@ -38,17 +38,19 @@ def _runs(n: int, width: tuple[int, int], mode: str) -> tuple[tuple[slice, slice
 
 
 def _fold(xp: Any, y: Any, *, widths: Widths, mode: str) -> Any:
-    for axis, width in enumerate(widths):
-        before = (slice(None),) * axis
-        n = y.shape[axis] - sum(width)
-        out = y[(*before, slice(width[0], width[0] + n))]
-        if any(width) and mode != "constant":
-            out = out.copy()
-            for there, here, repeated in _runs(n, width, mode):
-                run = y[(*before, there)]
-                out[(*before, here)] += run.sum(axis, keepdims=True) if repeated else run
-        y = out
-    return y
+    axis = next((axis for axis, width in enumerate(widths) if any(width)), None)
+    if axis is None:
+        return y.copy()
+    before, width = (slice(None),) * axis, widths[axis]
+    rest = tuple([(0, 0) if i <= axis else w for i, w in enumerate(widths)])
+    n = y.shape[axis] - sum(width)
+    out = _fold(xp, y[(*before, slice(width[0], width[0] + n))], widths=rest, mode=mode)
+    if mode != "constant":
+        for there, here, repeated in _runs(n, width, mode):
+            run = y[(*before, there)]
+            run = _fold(xp, run.sum(axis, keepdims=True) if repeated else run, widths=rest, mode=mode)
+            out[(*before, here)] += run
+    return out
 
 
 #: ``x`` with as much around it as ``widths`` say, by one of the modes of NumPy's ``pad``; and what undoes that.

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..backend import numpy_backend, recycle
 from ..backend.interface import Backend
-from . import executors
+from . import executors, memory_order
 from .pending import Apply, Pending, Sum, View, planning
 from .plan import Call, Operand, Output, Plan, Step
 
@@ -135,8 +135,12 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
     for x in nodes:
         collected.enter(x)
     outputs = [collected.output(x, x in per_row) for x in targets]
+    wanted: dict[Pending, memory_order.Order] = {}
+    if backend is numpy_backend and len(grid) > 1 and not all(map(memory_order.in_c_order, collected.operands)):
+        wanted = memory_order.orders([*nodes, *targets])
+    preferred = next((wanted[x] for x in targets if x in wanted and x.shape == grid), None)
     lengths, layout, order, summed, arrays = _layout(
-        backend, grid, collected.operands, [gone for _, _, gone, _ in outputs], row
+        backend, grid, collected.operands, [gone for _, _, gone, _ in outputs], row, preferred
     )
     work = max(len(nodes), 1)
     for n in lengths:
@@ -172,7 +176,8 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
     for x in nodes:
         x.times += 1
     for x, buffer, (_, _, gone, _) in zip(targets, buffers, outputs, strict=True):
-        x.put(_shaped(buffer, x.shape, grid, order, gone))
+        value = _shaped(buffer, x.shape, grid, order, gone)
+        x.put(memory_order.put_in_order(value, wanted[x]) if x in wanted else value)
 
 
 def _plan(structure: Any) -> Plan:
@@ -217,7 +222,9 @@ def _one_by_one(backend: Any, targets: list[Pending], nodes: list[Pending]) -> N
 
 
 # -- loops ---------------------------------------------------------------------------------------------------
-def _layout(backend: Any, grid: Shape, operands: list[Any], axes: list[Shape], row: int) -> Any:
+def _layout(
+    backend: Any, grid: Shape, operands: list[Any], axes: list[Shape], row: int, preferred: memory_order.Order | None
+) -> Any:
     """Loops over the grid: their lengths, how operands lie along them, their order among the axes, which of them each
     output hasn't, and the operands."""
     if not row and not any(0 < len(a) < len(grid) for a in axes):
@@ -238,7 +245,8 @@ def _layout(backend: Any, grid: Shape, operands: list[Any], axes: list[Shape], r
                 operands[i] = a = backend.functions.broadcast_to(a, grid).copy()
                 strides[i] = _strides(a, len(grid))
     else:
-        full = next((s for a, s in zip(operands, strides, strict=True) if a.shape == grid), None)
+        whole = (s for a, s in zip(operands, strides, strict=True) if a.shape == grid and 0 not in a.strides)
+        full = preferred or next(whole, None)
         if full is not None:
             order.sort(key=lambda i: -abs(full[i]))
     loops: list[int] = []  # the last axis of each

@@ -1,0 +1,73 @@
+"""What a program sees of arrays that wait to be fused is what NumPy shows it. Here all wait, however small."""
+
+import numpy as np
+import pytest
+
+import gpuad
+from gpuad import grad, value_and_grad
+from gpuad.backend import numpy_backend
+from gpuad.fused import pending
+
+
+@pytest.fixture(autouse=True)
+def everything_waits(monkeypatch):
+    monkeypatch.setitem(pending.LARGE, numpy_backend, 0)
+    monkeypatch.setenv("GPUAD_CPU_EXECUTOR", "numpy")
+
+
+# -- how results lie in memory ----------------------------------------------------------------------------
+def lying_somehow(shape, rng):
+    """An array of ``shape``: in C order, in another one, reversed, with gaps, or broadcast."""
+    a, kind = rng.normal(size=shape), rng.integers(7)
+    if kind == 0:
+        return np.asfortranarray(a)
+    if kind == 1:
+        return a[::-1]
+    if kind == 2:
+        return np.broadcast_to(a[:1], shape)
+    if kind == 3:
+        return np.broadcast_to(a[..., :1], shape)
+    if kind == 4:
+        return np.repeat(a, 2, axis=-1)[..., ::2]
+    axes = rng.permutation(len(shape))
+    a = np.ascontiguousarray(a.transpose(axes)).transpose(np.argsort(axes))
+    return a[..., ::-1] if kind == 5 else a
+
+
+OPERATIONS = [
+    lambda a, b: a + b,
+    lambda a, b: np.sin(a),
+    lambda a, b: a * 2.5,
+    lambda a, b: np.where(a > b, a, b),
+    lambda a, b: a * b.sum(0),
+    lambda a, b: np.maximum(a, b),
+    lambda a, b: a - b.mean(-1, keepdims=True),
+]
+FLAT = [lambda y: y.reshape(-1), lambda y: y.ravel(), lambda y: y.T.reshape(-1), lambda y: y.sum(1).reshape(-1)]
+
+
+@pytest.mark.parametrize("seeds", range(0, 400, 100))
+def test_a_reshape_is_a_view_where_numpys_is(seeds):
+    """What is written through it then changes the value."""
+    for seed in range(seeds, seeds + 100):
+        rng = np.random.default_rng(seed)
+        shape = tuple(rng.integers(2, 5, size=rng.integers(2, 4)))
+        x, c, d = np.asfortranarray(rng.normal(size=shape)), lying_somehow(shape, rng), lying_somehow(shape, rng)
+        x = x if seed % 2 else np.ascontiguousarray(x)
+        steps = rng.integers((len(OPERATIONS), 6, 6), size=(4, 3))
+        weights, flatten = rng.normal(size=shape), FLAT[rng.integers(len(FLAT))]
+
+        def f(x, c=c, d=d, steps=steps, weights=weights, flatten=flatten):
+            values = [x, c, d]
+            for k, i, j in steps:
+                values.append(OPERATIONS[k](values[i % len(values)], values[j % len(values)]))
+            y = values[-1] + x
+            v = flatten(y)
+            v[0] = 7.0
+            v[-1] *= 2.0
+            return np.sum(y * weights) + np.sum(v * v)
+
+        value, gradient = value_and_grad(f)(x)
+        np.testing.assert_allclose(value, f(x), rtol=1e-9)
+        with gpuad.fusion(False):
+            np.testing.assert_allclose(gradient, grad(f)(x), rtol=1e-9, atol=1e-9)

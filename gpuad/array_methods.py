@@ -152,11 +152,11 @@ def _round(self: Box, ndigits: int | None = None) -> Any:
     return int(self.round()) if ndigits is None else self.round(ndigits)  # type: ignore[attr-defined]
 
 
-def _as_number(convert: Callable[[Any], Any]) -> Callable[[Box], Any]:
-    def number(self: Box) -> Any:
+def _as_number(convert: Callable[..., Any]) -> Callable[..., Any]:
+    def number(self: Box, *index: Any) -> Any:
         x = settled(self)
         if type(x) is not Box or x.level.recorded:
-            return answer(x, convert)
+            return answer(x, lambda raw: convert(raw, *index))
         raise UnsupportedError(
             "a traced array can't become a Python number: its derivative would be lost in silence. Use gpuad.numpy "
             "functions instead of those of math; or take float(gpuad.stop_gradient(x)) if it is meant as a constant. "
@@ -167,10 +167,10 @@ def _as_number(convert: Callable[[Any], Any]) -> Callable[[Box], Any]:
     return number
 
 
-_NUMBERS: dict[str, Callable[[Any], Any]] = {
+_NUMBERS: dict[str, Callable[..., Any]] = {
     "__float__": float,
     "__complex__": complex,
-    "item": lambda x: x.item(),
+    "item": lambda x, *index: x.item(*index),
     "tolist": lambda x: x.tolist(),
 }
 for _name, _convert in _NUMBERS.items():
@@ -259,6 +259,17 @@ def _deepcopy(self: Box, memo: Any) -> Box:
     return copied(self)  # type: ignore[no-any-return]
 
 
+@_define("__reduce_ex__")
+def _reduce(self: Box, protocol: Any) -> Any:
+    x = settled(self)
+    if type(x) is not Box:
+        return x.__reduce_ex__(protocol)
+    raise UnsupportedError(
+        "a traced array can't be pickled, nor sent to another process: its derivative would be lost in silence. If it is "
+        "meant as a constant, pickle gpuad.stop_gradient(x)"
+    )
+
+
 # -- attributes -------------------------------------------------------------------------------------
 _ATTRIBUTES: dict[str, Callable[[Box], Any]] = {
     "shape": lambda x: x.spec.shape,
@@ -323,3 +334,24 @@ def _copy_in_order(self: Box, order: str = "C") -> Any:
 @_define("flatten")
 def _flatten(self: Box, order: str = "C") -> Any:
     return copied(functions["ravel"](self, order=order))
+
+
+@_define("compress")
+def _compress(self: Box, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    return functions["compress"](condition, self, axis=axis, out=out)
+
+
+# -- what it can't do ---------------------------------------------------------------------------------
+def _missing(name: str) -> property:
+    def say(self: Box) -> Any:
+        raise AttributeError(
+            f"a traced array has no {name!r}, of which no derivative could be known. If its result is meant as a "
+            f"constant, write gpuad.stop_gradient(x).{name}"
+        )
+
+    return property(say)
+
+
+for _name in {*dir(np.ndarray), *dir(np.float64)}:
+    if not _name.startswith("_") and not hasattr(Box, _name):
+        setattr(Box, _name, _missing(_name))

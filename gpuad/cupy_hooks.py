@@ -109,7 +109,7 @@ for _attribute, _value in {
     "__cupy_override_elementwise_kernel__": _elementwise,
     "__cupy_override_reduction_kernel__": _reduction,
     "get": _get,
-    **{name: _method(name) for name in ("argmax", "argmin", "choose", "compress", "ptp")},
+    **{name: _method(name) for name in ("argmax", "argmin", "choose", "ptp")},
 }.items():
     setattr(Box, _attribute, _value)
 

@@ -71,3 +71,21 @@ def test_a_reshape_is_a_view_where_numpys_is(seeds):
         np.testing.assert_allclose(value, f(x), rtol=1e-9)
         with gpuad.fusion(False):
             np.testing.assert_allclose(gradient, grad(f)(x), rtol=1e-9, atol=1e-9)
+
+
+# -- what is asked of it -----------------------------------------------------------------------------------
+def test_a_sum_that_waits_is_a_number():
+    found = []
+
+    def f(x):
+        y = np.sum(x * x)
+        kinds = (float, np.float64, np.ndarray)
+        found.append([isinstance(v, kind) for v in (x, y, x[0], np.sin(y)) for kind in kinds])
+        assert y > 1.0  # computed now
+        found.append([isinstance(v, kind) for v in (x, y, x[0], np.sin(y)) for kind in kinds])
+        return y
+
+    x = np.arange(3.0)
+    f(x)
+    grad(f)(x)
+    assert found[1:] == found[:1] * 3

@@ -366,6 +366,7 @@ LACKING = {
     "choose": lambda n, x, y: n.choose([[0, 1, 1], [1, 0, 0]], [x, 2.0]),
     "choose wrap": lambda n, x, y: n.choose([-1, 5, 0], (x, x[::-1] * y[0, 0]), mode="wrap"),
     "compress": lambda n, x, y: n.compress([False, True], x),
+    "compress, the method": lambda n, x, y: (x * 1.0).compress([False, True, True], 1),
     "pad by axis": lambda n, x, y: n.pad(x, ((0, 0), (2, 1))),
     "pad wrap wide": lambda n, x, y: n.pad(x, ((1, 0), (2, 7)), mode="wrap"),
     "meshgrid of 0d": lambda n, x, y: n.meshgrid(x[0], y[0, 0], y[1], indexing="ij")[1],

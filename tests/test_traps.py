@@ -2,6 +2,7 @@
 
 import functools
 import math
+import pickle
 import threading
 
 import numpy as np
@@ -160,6 +161,8 @@ def test_an_input_that_changes_inside():
         lambda x: math.sin(x[0]),
         lambda x: math.fsum(x),
         lambda x: x[0].item(),
+        lambda x: x.item(1),
+        lambda x: np.frombuffer(pickle.dumps(x)).sum(),
         lambda x: sum(x.tolist()),
         lambda x: np.array([x[0], x[1]]).sum(),
         lambda x: np.asarray(x).sum(),
@@ -180,6 +183,13 @@ def test_what_would_lose_the_derivative(f):
 def test_the_memory_of_a_traced_array(f):
     with pytest.raises((TypeError, AttributeError, UnsupportedError)):
         grad(lambda x: f(x) and 0.0)(X)
+
+
+def test_what_a_traced_array_lacks_is_said():
+    for name in ("view", "tobytes", "base", "is_integer"):
+        with pytest.raises(AttributeError, match=rf"a traced array has no '{name}'.*stop_gradient\(x\)\.{name}"):
+            grad(lambda x, name=name: getattr(x, name))(X)
+    assert not grad(lambda x: 0.0 * x[0] + hasattr(x, "view"))(X).any()
 
 
 def test_whole_numbers_and_branches_are_constant():

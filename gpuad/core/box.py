@@ -123,7 +123,9 @@ def _class_of(x: Any) -> type:
     backend = owner_of_type(cls)
     if backend is None or not backend.lends_its_class:
         return cls if backend is None else Box
-    return backend.eager.array_types[0] if isinstance(raw, Pending) else cls
+    if isinstance(raw, Pending):
+        return backend.eager.array_types[0] if raw.shape else raw.dtype.type
+    return cls
 
 
 def make_box(value: Any, level: Level, index: Any, spec: Spec) -> Box:
@@ -201,7 +203,7 @@ def sample(x: Any) -> Any:
         examples += x.level.batched
         x = x.level.constant(x) if x.level.stale else x.value
     if not examples:
-        return x.value if isinstance(x, Pending) and x.value is not None else x
+        return settle(x) if isinstance(x, Pending) and x.value is not None else x
     if 0 in x.shape[:examples]:
         return x.sum(axis=tuple(range(examples)), dtype=x.dtype)
     return x[(0,) * examples]

@@ -265,8 +265,8 @@ def _reduce(self: Box, protocol: Any) -> Any:
     if type(x) is not Box:
         return x.__reduce_ex__(protocol)
     raise UnsupportedError(
-        "a traced array can't be pickled, nor sent to another process: its derivative would be lost in silence. If it is "
-        "meant as a constant, pickle gpuad.stop_gradient(x)"
+        "a traced array can't be pickled, nor sent to another process: its derivative would be lost in silence. If it "
+        "is meant as a constant, pickle gpuad.stop_gradient(x)"
     )
 
 

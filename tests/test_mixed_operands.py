@@ -17,6 +17,14 @@ from gpuad.backend import recycle
 X = np.array([1.0, 2.0, 3.0])
 
 
+class WithUnits(np.ndarray):
+    """An array whose operations mean something else."""
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        plain = [x.view(np.ndarray) if isinstance(x, WithUnits) else x for x in inputs]
+        return getattr(ufunc, method)(*plain, **kwargs) * (2 if ufunc is np.multiply else 1)
+
+
 class Foreign:
     """An array of a library that gpuad doesn't know, which NumPy would calculate with."""
 
@@ -71,6 +79,7 @@ def test_what_is_no_index_is_refused_as_numpy_does(index):
         fractions.Fraction(1, 3),
         decimal.Decimal(1),
         Foreign(),
+        np.ones(3).view(WithUnits),
         "text",
         None,
     ],
@@ -92,7 +101,7 @@ def test_other_kinds_of_values_are_refused_by_name(f, other):
 
 @pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
 def test_matrices_and_masked_arrays_are_no_arguments():
-    for other in (np.matrix([[1.0, 2.0]]), np.ma.array([1.0, 2.0])):
+    for other in (np.matrix([[1.0, 2.0]]), np.ma.array([1.0, 2.0]), np.array([1.0, 2.0]).view(WithUnits)):
         with pytest.raises(gpuad.errors.NotDifferentiableError, match=type(other).__name__):
             grad(lambda x: np.sum(x * x))(other)
         assert gnp.sum(other) == 3.0  # on plain values gpuad.numpy is NumPy

@@ -65,6 +65,13 @@ def _masked(condition: Any, x: Any, y: Any) -> Any:
     return mask
 
 
+def _calculates_otherwise(cls: type) -> bool:
+    """Whether a class of arrays, such as one with units, has calculations of its own."""
+    if not issubclass(cls, np.ndarray) or issubclass(cls, recycle.Recycled):
+        return False
+    return cls.__array_ufunc__ is not np.ndarray.__array_ufunc__
+
+
 class NumpyBackend(Backend):
     name = "numpy"
     overrides = {"broadcast_to": _broadcast_to, "where": _where}  # noqa: RUF012
@@ -76,7 +83,7 @@ class NumpyBackend(Backend):
     def owns(self, cls: type) -> bool:
         # What `*` or a sum means for these is not what it means for arrays.
         unlike = issubclass(cls, np.matrix) or any(c.__module__.startswith("numpy.ma") for c in cls.__mro__)
-        return super().owns(cls) and not unlike
+        return super().owns(cls) and not unlike and not _calculates_otherwise(cls)
 
     @property
     def xp(self) -> Any:

@@ -28,6 +28,8 @@ from .tape import leaked
 
 #: Whether a program is being recorded in this thread or task.
 recording: ContextVar[bool] = ContextVar("a program is recorded", default=False)
+#: Whether all unit vectors are being pulled back, for the rows of a Jacobian.
+of_units: ContextVar[bool] = ContextVar("all unit vectors are pulled back", default=False)
 
 #: Where the program called: file, number of the line, function.
 Line = tuple[str, int, str]
@@ -54,16 +56,16 @@ class Value(NamedTuple):
 
 
 class Step:
-    """``outs = prim(*args, **params)``, by numbers of values; ``several`` results, or one."""
+    """``outs = prim(*args, **params)``, by numbers of values; ``several`` results, or one. ``units``: see ``of_units``."""
 
-    __slots__ = ("args", "backend", "errstate", "line", "outs", "params", "prim", "several")
+    __slots__ = ("args", "backend", "errstate", "line", "outs", "params", "prim", "several", "units")
 
     def __init__(
         self, prim: Any, args: tuple[int, ...], params: dict[str, Any], outs: tuple[int, ...], several: bool,
-        backend: Backend, errstate: Any, line: Line,
+        backend: Backend, errstate: Any, line: Line, units: bool = False,
     ) -> None:  # fmt: skip
         self.prim, self.args, self.params, self.outs, self.several = prim, args, params, outs, several
-        self.backend, self.errstate, self.line = backend, errstate, line
+        self.backend, self.errstate, self.line, self.units = backend, errstate, line, units
 
     def alike(self, other: Any) -> bool:
         """Whether a step of another run is the same, as far as can be told fast."""
@@ -232,6 +234,7 @@ class Record(Level):
                 backend_of(raws),
                 None if errors == self._entry_errors else errors,
                 user_line(),
+                of_units.get(),
             )
         )
         if prim.name == "gather" and boxes[0].spec.shape and not any(spec_of(i).shape for i in args[1:]):

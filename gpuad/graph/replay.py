@@ -246,7 +246,7 @@ class Segment:
 
     def _filling(self, step: Step, out: int, buffer: int | None) -> str:
         """The statements that fill an array with what a step computes."""
-        array = f"b{buffer}" if buffer is not None else f"v{out}"
+        array = f"b{buffer}" if buffer is not None else f"v{self._fresh(out)}"
         statements = FILLINGS[step.prim.name](self, step, array)
         self.names[out] = array
         if buffer is None:

@@ -15,9 +15,11 @@ from ..core.box import Spec, make_spec, spec_of
 from ..core.memory import View
 from ..core.primitive import Elementwise, Primitive
 from ..core.record import PythonOperator, Step, Value
+from ..ops.contract import matmul
 from ..ops.declare import broadcast_to, registry
 from ..ops.elementwise import multiply, subtract
-from ..ops.shape import reshape
+from ..ops.shape import reshape, transpose
+from .zeros import Zeros, scaled_rows
 
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"})
 #: A constant of more entries isn't looked at.
@@ -38,6 +40,8 @@ class Simplifier:
         self.table: dict[Any, tuple[int, ...]] = {}
         #: Of constants, the number that all entries are, once that was asked.
         self.numbers: dict[int, Any] = {}
+        #: What is known of arrays that are mostly zero.
+        self.zeros = Zeros(self)
         self.next = -1
         self.steps: list[Step] = []
         #: The stretch of the program that it went through last.
@@ -50,6 +54,7 @@ class Simplifier:
         other.same = {k: v for k, v in self.same.items() if next < k < bound}
         other.made = {k: v for k, v in self.made.items() if next < k < bound}
         other.table = {k: v for k, v in self.table.items() if all(next < out < bound for out in v)}
+        other.zeros = self.zeros.fork(other, bound, next)
         other.next = next
         return other
 
@@ -76,6 +81,8 @@ class Simplifier:
             rewrite = _REWRITES.get(step.prim.name) if isinstance(step.prim, Primitive) else None
             if rewrite is not None and rewrite(self, step):
                 return
+            if isinstance(step.prim, Primitive) and self.zeros.add(step):
+                return
             if step.prim.__class__ is not PythonOperator and step.prim.elementwise:
                 step = self._without_broadcasts(step)
         self._put(step)
@@ -85,7 +92,7 @@ class Simplifier:
         out = self.next
         self.next -= 1
         self.values[out] = value
-        self._put(Step(prim, args, params, (out,), False, like.backend, like.errstate, like.line))
+        self._put(Step(prim, args, params, (out,), False, like.backend, like.errstate, like.line, like.units))
         return self.find(out)
 
     def _put(self, step: Step) -> None:
@@ -245,7 +252,9 @@ _NOTHING = frozenset({"positive", "stop_gradient"})
 
 
 def _with(step: Step, args: tuple[int, ...]) -> Step:
-    return Step(step.prim, args, step.params, step.outs, step.several, step.backend, step.errstate, step.line)
+    return Step(
+        step.prim, args, step.params, step.outs, step.several, step.backend, step.errstate, step.line, step.units
+    )
 
 
 def is_pure(prim: Any) -> bool:
@@ -362,8 +371,33 @@ def _add(s: Simplifier, step: Step) -> bool:
     return False
 
 
+def _matrix_product(s: Simplifier, step: Step) -> bool:
+    """The rows of a matrix, scaled, where the other is diagonal; and an ``einsum`` of two matrices as their product."""
+    if scaled_rows(s.zeros, step):
+        return True
+    if step.prim is matmul:
+        return False
+    a, b, c = step.params["subscripts"].replace("->", ",").split(",")
+    if len(a) != 2 or len(b) != 2 or len(c) != 2 or len({*a, *b}) != 3 or {*c} != {*a} ^ {*b}:
+        return False
+    if c[0] not in a or any(s.values[x].strides is None for x in (*step.args, *step.outs)):
+        return False
+    x, y = step.args
+    if a[0] != c[0]:
+        x = s.step(transpose, (x,), step, _transposed(s.values[x], x), axes=None)
+    if b[1] != c[1]:
+        y = s.step(transpose, (y,), step, _transposed(s.values[y], y), axes=None)
+    s._put(_replaced(step, matmul, (x, y)))
+    return True
+
+
+def _transposed(value: Value, place: int) -> Value:
+    spec, strides = value.spec, value.strides or ()
+    return Value(make_spec(spec.shape[::-1], spec.dtype), strides[::-1], (place,))
+
+
 def _replaced(step: Step, prim: Primitive, args: tuple[int, ...]) -> Step:
-    return Step(prim, args, {}, step.outs, False, step.backend, step.errstate, step.line)
+    return Step(prim, args, {}, step.outs, False, step.backend, step.errstate, step.line, step.units)
 
 
 _REWRITES: dict[str, Callable[[Simplifier, Step], bool]] = {
@@ -371,4 +405,6 @@ _REWRITES: dict[str, Callable[[Simplifier, Step], bool]] = {
     "spread": _spread,
     "sum_to": _sum_to,
     "add": _add,
+    "matmul": _matrix_product,
+    "einsum": _matrix_product,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from ..backend import backend_of
 from ..core.box import Box, sample, spec_of
 from ..core.pytree import leaves, tree_map
+from ..core.record import of_units
 from ..errors import NotDifferentiableError
 from ..numpy.shapes import concatenate, moveaxis, reshape
 from .forward import jvp
@@ -125,7 +126,11 @@ def _rows(value: Any, pullback: Callable[..., Any], xs: Any, x: Any, holomorphic
             f"{name}: the function must return real numbers, got complex ones. Take the Jacobians of the real and of "
             "the imaginary part; or say holomorphic=True if its derivative is a complex number"
         )
-    rows = _batched(lambda seed: pullback(seed) if x is xs else pullback(seed)[0], value, x)
+    marked = of_units.set(True)
+    try:
+        rows = _batched(lambda seed: pullback(seed) if x is xs else pullback(seed)[0], value, x)
+    finally:
+        of_units.reset(marked)
     starts = _starts(value)
 
     def block(y: Any) -> Any:

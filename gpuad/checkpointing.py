@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import owner_of_type
+from .backend import owner_of_type, recycle
 from .core.box import Box
 from .core.closure import Closure, Deeper, Standing, Surroundings, again, beneath, floor_of, unlike
 from .core.cotangent import add
@@ -48,6 +48,12 @@ class Recomputed(Application):
     def __call__(self, *args: Any, **params: Any) -> Any:
         level = innermost_level(args)
         return level.process(self, args, params) if level is not None and level.depth > self.floor else self.known
+
+    def apply(self, flat: list[Any]) -> Any:
+        results = super().apply(flat)
+        self.known = None  # from here on they are the caller's, who may let go of them
+        self.jvp = None  # which refers to this operation, and all it knows would stay until garbage is collected
+        return results
 
 
 class Leafy:
@@ -160,10 +166,10 @@ def _checkpointed(f: Callable[..., Any], call: Any, floor: int) -> Any:
             return arrays_of(run(Closure(floor, Standing(values[count:], around.met).take), values[:count]))
 
     def pull(argnums: Sequence[int], args: Leaves) -> Callable[[Any], Leaves]:
-        def pulled(g: Leaves) -> Leaves:
+        def pulled(g: list[Any]) -> Leaves:
             trace = Trace(again_with, args, argnums, False, "checkpoint")
             compare(known, trace.result)
-            return trace.pull(g, last=True)
+            return trace.hand_over(g)
 
         return pulled
 
@@ -256,7 +262,7 @@ def _sequence(step: Callable[..., Any], start: int, end: int, memory: int, state
     """The steps number ``start`` to ``end``. All but the last are one operation; that is recorded as any program."""
     if running.get() and end - start > 1:
         given = arrays_of((state, params))
-        state = deepening(lambda floor: Steps(step, start, end, memory, state, params, floor).result(), given)
+        state = deepening(lambda floor: Steps(step, start, end, memory, state, params, floor).result(given), given)
         start = end - 1
     else:
         state = tree_map(_copy, state)
@@ -287,7 +293,6 @@ class Steps:
         self, step: Callable[..., Any], start: int, end: int, memory: int, state: Any, params: Any, floor: int
     ) -> None:
         self.step, self.start, self.end, self.memory, self.floor = step, start, end, memory, floor
-        self.given = state, params
         self.state, self.params = Leafy(state), Leafy(params)
         self.count = len(arrays_of(state))
         #: Whether a step is known to need a state of its own.
@@ -295,8 +300,9 @@ class Steps:
         #: The arrays from around that each step met, by number.
         self.met: dict[int, tuple[int, ...]] = {}
 
-    def result(self) -> Any:
-        flat, floor = arrays_of(self.given), self.floor
+    def result(self, flat: Leaves) -> Any:
+        """The state before the last step; ``flat`` are the arrays in state and parameters."""
+        floor = self.floor
         around = Surroundings(floor)
         self.which = [_depth(x) > floor for x in flat[self.count :]]
         values = [beneath(x, floor) for x in flat]
@@ -310,7 +316,9 @@ class Steps:
                 self.met[i] = before if (before := self.met.get(i - 1)) == met else met
             return state
 
-        kept, last = self._march(self.state.filled(values[: self.count]), first_time)
+        kept = [(self.start, self.memory, self.state.filled(values[: self.count]))]
+        last = self._march(kept, self.end, first_time)
+        recycle.drain()
         self.known = [sketch(x) for x in arrays_of(last)]
         inputs = [*flat, *around.boxes]
 
@@ -360,22 +368,26 @@ class Steps:
             raise unlike()
         return result
 
-    def _march(self, state: Any, advance: Callable[[Any, int, int], Any]) -> tuple[list[tuple[int, int, Any]], Any]:
-        """Forward to the state before the last step. Also the states kept, as (step, room from there on, state)."""
-        lo, room = self.start, self.memory
-        kept = []
-        while self.end - lo > 1:
+    def _march(self, kept: list[tuple[int, int, Any]], hi: int, advance: Callable[[Any, int, int], Any]) -> Any:
+        """The state before step ``hi - 1``, from the last one in ``kept``.
+
+        That is taken out, unless it will be needed again. ``kept`` holds (step, room from there on, state), and gets
+        the states that are to be kept on the way.
+        """
+        lo, room, state = kept.pop()
+        while hi - lo > 1:
             kept.append((lo, room, state))
-            there = lo + split(self.end - lo, room)
+            there = lo + split(hi - lo, room)
             state = advance(state, lo, there)
             lo, room = there, room - 1
-        return kept, state
+        return state
 
     # -- backwards --
-    def _pull(self, argnums: Sequence[int], args: Leaves, g: Leaves, kept: list[tuple[int, int, Any]]) -> Leaves:
-        """The cotangents of the arguments ``argnums``; takes the states in ``kept``."""
+    def _pull(self, argnums: Sequence[int], args: Leaves, g: list[Any], kept: list[tuple[int, int, Any]]) -> Leaves:
+        """The cotangents of the arguments ``argnums``; takes the states in ``kept``, and the cotangents in ``g``."""
         traced = any(_depth(x) > self.floor for x in args)
         rest = args[self.count :]
+        recycle.drain()
         numbers = [k - self.count for k in argnums if k >= self.count]
         totals: list[tuple[Any, bool]] = [(None, False)] * len(numbers)  # and whether nobody else has it
 
@@ -387,33 +399,22 @@ class Steps:
                 state = self._again(state, i, rest)
             return state
 
-        def back_one(i: int, state: Any) -> None:
-            nonlocal g  # of all steps there is one, whose memory no frame below holds on to
+        if traced or not kept:  # else they are here from the run itself
+            kept[:] = [(self.start, self.memory, self.state.filled(args[: self.count]))]
+        for i in reversed(range(self.start, self.end - 1)):
             take_back = functools.partial(self._back_one, i, numbers)
-            found = (checkpoint(take_back) if traced else take_back)(state, rest, g)
-            for k, h in enumerate(found[len(found) - len(numbers) :]):
+            # Nothing here refers to the state: neither it nor the cotangents outlive their use in the step.
+            run: Any = checkpoint(take_back) if traced else take_back
+            found = run(self._march(kept, i + 1, advance), rest, g)
+            for k, h in enumerate(found[self.count :]):
                 total, ours = totals[k]
                 totals[k] = (h, False) if total is None else add(total, h, ours)
-            g = found[: len(found) - len(numbers)]
+            g = found[: self.count]
+            del found
+        sums = iter([total for total, _ in totals])
+        return [g[k] if k < self.count else next(sums) for k in argnums]
 
-        def back(lo: int, hi: int, room: int, state: Any) -> None:
-            while hi - lo > 1:
-                there = lo + split(hi - lo, room)
-                back(there, hi, room - 1, advance(state, lo, there))
-                hi = there
-            back_one(lo, state)
-
-        if traced or not kept:  # else they are here from the run itself
-            kept[:] = self._march(self.state.filled(args[: self.count]), advance)[0]
-        hi = self.end - 1
-        while kept:
-            lo, room, state = kept.pop()
-            back(lo, hi, room, state)
-            hi = lo
-        found = iter([total for total, _ in totals])
-        return [g[k] if k < self.count else next(found) for k in argnums]
-
-    def _back_one(self, i: int, numbers: Sequence[int], state: Any, rest: Leaves, g: Leaves) -> Leaves:
+    def _back_one(self, i: int, numbers: Sequence[int], state: Any, rest: Leaves, g: list[Any]) -> Leaves:
         """The cotangents of the state before step ``i``, and of those of ``rest`` with these numbers."""
         flat, form = arrays_of(state), Leafy(state)
 
@@ -424,7 +425,7 @@ class Steps:
         trace = Trace(one, [*flat, *rest], chosen, False, "checkpoint_sequence")
         if i == self.end - 2:
             compare(self.known, trace.result)
-        return trace.pull(g, last=True)
+        return trace.hand_over(g)
 
     # -- forwards --
     def _push(self, argnums: Sequence[int], tangents: Leaves, args: Leaves) -> Leaves:

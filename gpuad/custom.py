@@ -10,6 +10,7 @@ from typing import Any
 from .backend import Backend, backend_of, owner_of_type
 from .core.batch import Batch
 from .core.box import Box, Spec, sample, spec_of
+from .core.cotangent import Results
 from .core.filled import zeros_like
 from .core.level import innermost_level
 from .core.primitive import ANS, EVERYTHING, Elementwise, Primitive, Pull, Rule, reads, unstated
@@ -312,15 +313,13 @@ class _Staged:
         if k == self.first:  # the sweep goes backwards, so this is the last one
             self.cached = None
         argnum, place = self.application.places[k]
-        h = cached[1][argnum]
-        slot = self.application.slots[argnum]
+        h, slot = cached[1][argnum], self.application.slots[argnum]
         if slot is HOLE:
             return h
         found = [leaf for _, leaf in leaves(h)]
         if len(found) != sum(1 for _ in leaves(slot)):
             raise RuleError(
-                f"{self.application.name}: the VJP of argument {argnum} must return cotangents in that "
-                "argument's containers"
+                f"{self.application.name}: the VJP of argument {argnum} must return cotangents in its containers"
             )
         return found[place]
 
@@ -338,6 +337,8 @@ class _Staged:
             settle(part) if part is not None else None if takes_none else backend.xp.zeros(spec.shape, spec.dtype)
             for part, (spec, backend) in zip(g, self.like, strict=True)
         ]
+        if type(g) is Results and len(self.vjps) == 1:
+            g.clear()  # nobody else asks: a rule that lets go of what it is given frees it
         return _container_of(result, parts)
 
 

@@ -84,14 +84,15 @@ class Parts(Lazy):
         for k, g in other.parts.items():
             self.parts[k] = self.parts[k] + g if k in self.parts else g
 
-    def dense(self) -> tuple[Any, ...]:
-        found = Results(g.dense() if isinstance(g, Lazy) else g for g in map(self.parts.get, range(len(self.specs))))
-        found.indices = {k: g.indices for k, g in self.parts.items() if type(g) is Indexed and g.base is None}
+    def dense(self) -> Results:
+        parts, self.parts = self.parts, {}
+        found = Results(g.dense() if isinstance(g, Lazy) else g for g in map(parts.get, range(len(self.specs))))
+        found.indices = {k: g.indices for k, g in parts.items() if type(g) is Indexed and g.base is None}
         return found
 
 
-class Results(tuple[Any, ...]):
-    """Cotangents of several results: ``None`` for one that nobody used.
+class Results(list[Any]):
+    """Cotangents of several results: ``None`` for one that nobody used. A rule that takes them all may take them out.
 
     ``indices``: for one of which nothing but parts were read, by which indices. A zero elsewhere isn't one that
     something was multiplied by.

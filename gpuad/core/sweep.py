@@ -19,14 +19,14 @@ from .tape import REWRITTEN, UNARY, Tape
 def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -> list[Any]:
     """The cotangents of ``inputs``, ``None`` where nothing of the seeds arrives.
 
-    ``seeds`` are the cotangents of outputs, by index. ``last``: the tape won't be swept again, so its
-    records go as they are read, and with them the memory of the residuals.
+    ``seeds`` are the cotangents of outputs, by index; they are taken out. ``last``: the tape won't be swept again,
+    so its records go as they are read, and with them the memory of the residuals.
     """
     unary, rewritten, one_result = UNARY, REWRITTEN, Parts.one
     table: list[Any] = [None] * tape.new_index()
     owned = [False] * len(table)  # which cotangents are buffers of our own, that may be added into
-    for index, seed in seeds.items():
-        table[index] = seed
+    while seeds:
+        index, table[index] = seeds.popitem()
     records = tape.records if last else tape.records.copy()
     pop = records.pop
     current, g, chosen = -1, None, False

@@ -141,7 +141,7 @@ class Trace:
     def hand_over(self, seeds: list[Any]) -> list[Any]:
         """``pull`` for the last time, of arguments without containers, where memory counts: the result is forgotten,
         and the cotangents are taken out of ``seeds``. Nobody may write into what is returned."""
-        table = self._seeded(self._outputs(), seeds)
+        table = self._seeded(self._outputs(), [lift(seed) for seed in seeds])
         seeds.clear()
         self.result = None
         found = self._swept(table, True, [])

@@ -53,6 +53,8 @@ def test_accumulate_reduceat_and_outer(name):
     checked(lambda x: ufunc.accumulate(x, axis=1), X)
     checked(lambda x: ufunc.accumulate(x[:, :1], axis=1), X)
     checked(lambda x: ufunc.reduceat(x, [0, 3, 1, 4], axis=1), X)
+    checked(lambda x: ufunc.reduceat(x, [2]), X)
+    checked(lambda x: ufunc.reduceat(x, [], axis=1), X)
     checked(lambda x, y: ufunc.outer(x, y), X[0], X[1:, :2])
     checked(lambda y: ufunc.outer([1.0, 2.0], y), X[0])
 

@@ -129,14 +129,16 @@ def reduceat(
         x = astype(x, dtype=np.dtype(dtype))
     owner = owner_of_type(type(indices))
     starts = np.asarray(indices if owner is None else owner.to_numpy(indices))
+    if not starts.size:
+        starts = starts.astype(np.intp)  # of an empty list
     at = normalize_axis_index(axis, len(spec_of(x).shape))
     n = spec_of(x).shape[at]
     if starts.size and not (starts.min() >= 0 and starts.max() < n):
         raise IndexError(f"index out-of-bounds in {ufunc.__name__}.reduceat [0, {n})")
     stops = np.append(starts[1:], n)
     stops = np.where(stops > starts, stops, starts + 1)
+    lengths = stops - starts
     if ufunc is np.add:
-        lengths = stops - starts
         number = np.repeat(np.arange(len(starts)), lengths)
         rows = np.arange(len(number)) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
         rows, number = (home(x).asarray(i) for i in (rows, number))
@@ -144,8 +146,16 @@ def reduceat(
         key = _along(at, ARRAY)
         index = Arrays(key, (number,))
         return scatter_add(getitem(x, _along(at, rows)), indices=(index,), spec=make_spec(shape, spec_of(x).dtype))
-    segments = (getitem(x, _along(at, slice(int(i), int(j)))) for i, j in zip(starts, stops, strict=True))
-    return functions["stack"]([reduce(ufunc, known, part, axis=at) for part in segments], axis=at)
+    found, places = [], []
+    for length in np.unique(lengths):  # those of one length in one go
+        (those,) = np.nonzero(lengths == length)
+        rows = home(x).asarray(starts[those, None] + np.arange(length))
+        found.append(reduce(ufunc, known, getitem(x, _along(at, rows)), axis=at + 1))
+        places.append(those)
+    if len(found) < 2:
+        return found[0] if found else getitem(x, _along(at, slice(0)))
+    order = home(x).asarray(np.argsort(np.concatenate(places)))
+    return getitem(functions["concatenate"](found, axis=at), _along(at, order))
 
 
 def outer(ufunc: np.ufunc, known: Binary, a: Any, b: Any, /, *, dtype: Any = None, out: Any = None) -> Any:

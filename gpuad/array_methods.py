@@ -155,8 +155,11 @@ def _round(self: Box, ndigits: int | None = None) -> Any:
 def _as_number(convert: Callable[..., Any]) -> Callable[..., Any]:
     def number(self: Box, *index: Any) -> Any:
         x = settled(self)
+        if index:
+            at = index if len(index) > 1 else index[0]
+            x = self[at] if type(at) is tuple else self.reshape(-1)[at]  # type: ignore[attr-defined, index]
         if type(x) is not Box or x.level.recorded:
-            return answer(x, lambda raw: convert(raw, *index))
+            return answer(x, convert)
         raise UnsupportedError(
             "a traced array can't become a Python number: its derivative would be lost in silence. Use gpuad.numpy "
             "functions instead of those of math; or take float(gpuad.stop_gradient(x)) if it is meant as a constant. "
@@ -170,7 +173,7 @@ def _as_number(convert: Callable[..., Any]) -> Callable[..., Any]:
 _NUMBERS: dict[str, Callable[..., Any]] = {
     "__float__": float,
     "__complex__": complex,
-    "item": lambda x, *index: x.item(*index),
+    "item": lambda x: x.item(),
     "tolist": lambda x: x.tolist(),
 }
 for _name, _convert in _NUMBERS.items():
@@ -187,7 +190,10 @@ def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
             base_of(owner_of(self)).exported.append(weakref.ref(plain))
         return plain
     if x.level.recorded:
-        return np.array(innermost(x), dtype)
+        plain = np.array(innermost(x), dtype)
+        if not copy and plain.dtype == x.spec.dtype:
+            plain.flags.writeable = False  # nor here
+        return plain
     if dtype is not None and np.dtype(dtype).kind in "biu":
         return np.asarray(innermost(x)).astype(dtype)  # whole numbers are constant, but for jumps
     if x.level.batched and x.spec.dtype.kind in "biu":
@@ -298,8 +304,8 @@ for _name, _get in _ATTRIBUTES.items():
 
 # -- methods, which are the functions of the same name ------------------------------------------------
 _METHODS = (
-    "all any argmax argmin argpartition argsort astype clip conj conjugate cumprod cumsum diagonal dot max mean "
-    "min nonzero prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+    "all any argmax argmin argpartition argsort astype clip cumprod cumsum diagonal dot max mean min nonzero "
+    "prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
 ).split()
 
 
@@ -313,6 +319,13 @@ def _method(name: str) -> Callable[..., Any]:
 
 for _name in _METHODS:
     setattr(Box, _name, _method(_name))
+
+
+@_define("conj")
+@_define("conjugate")
+def _conjugate(self: Box, out: Any = None) -> Any:
+    real = out is None and self.spec.dtype.kind != "c"
+    return self if real else functions["conjugate"](self, out=out)  # the array itself, as NumPy's method gives
 
 
 @_define("reshape")

@@ -629,8 +629,7 @@ def test_errors_pass_and_nothing_is_kept():
         jitted(np.ones(1))
     with pytest.raises(np.linalg.LinAlgError) as caught:
         jitted(np.zeros(1))
-    (note,) = caught.value.__notes__
-    assert "test_jit.py" in note and "in f" in note
+    assert any("np.linalg.inv" in str(entry) for entry in caught.traceback)  # it comes from the program
     assert counts(jitted)[1] == 1
 
 

@@ -44,12 +44,13 @@ _LEAF, _DICT, _SEQUENCE, _NAMEDTUPLE, _DATACLASS, _NONE, _REGISTERED = range(7)
 
 Parts = Callable[[Any], list[Any]]
 Rebuild = Callable[[Any, list[Any]], Any]
-_registered: dict[type, tuple[Parts, Rebuild]] = {}
+_registered: dict[type, tuple[Parts, Rebuild, Callable[[Any], Any]]] = {}
 
 
-def register(cls: type, parts: Parts, rebuild: Rebuild) -> None:
-    """Make a type one of containers: ``parts(tree)`` takes one apart, ``rebuild(tree, parts)`` makes another."""
-    _registered[cls] = parts, rebuild
+def register(cls: type, parts: Parts, rebuild: Rebuild, rest: Callable[[Any], Any] = lambda tree: None) -> None:
+    """Make a type one of containers: ``parts(tree)`` takes one apart, ``rebuild(tree, parts)`` makes another. What
+    an object is made of besides its parts is ``rest(tree)``."""
+    _registered[cls] = parts, rebuild, rest
     _kinds[cls] = _REGISTERED
 
 
@@ -74,7 +75,10 @@ def register_container(
         raise TypeError(f"register_container: expected a class and two functions, got {(cls, flatten, unflatten)!r}")
     if _find_kind(cls) in (_NONE, _SEQUENCE, _DICT) and cls.__module__ == "builtins":
         raise TypeError(f"register_container: {cls.__name__} is a container already")
-    register(cls, lambda x: list(flatten(x)[0]), lambda x, parts: unflatten(flatten(x)[1], tuple(parts)))
+    register(
+        cls, lambda x: list(flatten(x)[0]), lambda x, parts: unflatten(flatten(x)[1], tuple(parts)),
+        lambda x: flatten(x)[1],
+    )  # fmt: skip
 
 
 _kinds: dict[type, int] = {}
@@ -108,6 +112,18 @@ def _field_names(tree: Any) -> Sequence[str]:
     import dataclasses  # there is one, so the program has imported it
 
     return [f.name for f in dataclasses.fields(tree)]
+
+
+def rest(tree: Any) -> Any:
+    """What a container has besides its parts: attributes that aren't fields, or what it was registered with."""
+    kind = _kind_of_type(type(tree))
+    if kind is _REGISTERED:
+        return _registered[type(tree)][2](tree)
+    attributes = getattr(tree, "__dict__", None)
+    if not attributes or kind is not _DATACLASS:
+        return attributes or None
+    names = _field_names(tree)
+    return {k: v for k, v in attributes.items() if k not in names} if len(names) < len(attributes) else None
 
 
 def rebuild(tree: Any, parts: list[Any]) -> Any:

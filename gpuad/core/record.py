@@ -21,7 +21,7 @@ from ..backend import backend_of, owner_of_type
 from ..backend.interface import Backend
 from ..fused.pending import settle
 from .box import Box, Spec, answer, make_box, spec_of
-from .constants import fingerprint
+from .constants import SMALL, fingerprint
 from .level import Level
 from .primitive import Primitive
 from .tape import leaked
@@ -38,9 +38,9 @@ Line = tuple[str, int, str]
 class Refused(Exception):
     """What a program does can't be replayed; the message says why, as part of a sentence."""
 
-    def __init__(self, cause: str) -> None:
+    def __init__(self, cause: str, line: Line | None = None) -> None:
         super().__init__(cause)
-        self.line = user_line()
+        self.line = line or user_line()
 
 
 class Value(NamedTuple):
@@ -56,7 +56,8 @@ class Value(NamedTuple):
 
 
 class Step:
-    """``outs = prim(*args, **params)``, by numbers of values; ``several`` results, or one. ``units``: see ``of_units``."""
+    """``outs = prim(*args, **params)``, by numbers of values; ``several`` results, or one. ``units``: see ``of_units``.
+    """
 
     __slots__ = ("args", "backend", "errstate", "line", "outs", "params", "prim", "several", "units")
 
@@ -68,13 +69,13 @@ class Step:
         self.backend, self.errstate, self.line, self.units = backend, errstate, line, units
 
     def alike(self, other: Any) -> bool:
-        """Whether a step of another run is the same, as far as can be told fast."""
+        """Whether a step of another run is the same, as far as can be told."""
         return (
             type(other) is Step
             and self.prim is other.prim
             and self.args == other.args
             and self.outs == other.outs
-            and self.params.keys() == other.params.keys()
+            and same_thing(self.params, other.params)
         )
 
 
@@ -97,6 +98,26 @@ def answer_key(answer: Any) -> Any:
     if isinstance(answer, np.ndarray):
         return fingerprint(answer)
     return answer.tobytes() if isinstance(answer, np.generic) else repr(answer)
+
+
+def same_thing(a: Any, b: Any) -> bool:
+    """Whether two parameters, or parts of results, are alike; objects that don't tell count as alike."""
+    if a is b:
+        return True
+    kind = type(a)
+    if kind is not type(b):
+        return False
+    if kind is slice:
+        return same_thing((a.start, a.stop, a.step), (b.start, b.stop, b.step))
+    if kind is tuple or kind is list:
+        return len(a) == len(b) and all(map(same_thing, a, b))
+    if kind is dict:
+        return list(a) == list(b) and all(map(same_thing, a.values(), b.values()))
+    if kind in _NUMBERS or kind is str or isinstance(a, np.generic):
+        return repr(a) == repr(b)
+    if isinstance(a, np.ndarray):
+        return bool(a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes())
+    return all(same_thing(getattr(a, name, None), getattr(b, name, None)) for name in ("arrays", "key", "steps"))
 
 
 def shape_of(raw: Any) -> tuple[int, ...]:
@@ -139,7 +160,10 @@ _NUMBERS = frozenset({bool, int, float, complex})
 class Record(Level):
     """Computes, and writes down what was computed."""
 
-    __slots__ = ("_entry_errors", "_numbers", "chosen", "closed", "events", "given", "held", "values")
+    __slots__ = (
+        "_constants", "_entry_errors", "_numbers", "_parameters", "chosen", "closed", "events", "failed", "given",
+        "held", "values",
+    )  # fmt: skip
     recorded = True
 
     def __init__(self) -> None:
@@ -152,6 +176,11 @@ class Record(Level):
         #: Arrays that came from outside, or out of what isn't recorded, by identity: where they were met, and from
         #: which places the record refers to them.
         self.held: dict[int, tuple[Any, Line, set[Any]]] = {}
+        #: What these arrays were like when an operation used them, as a constant of that number or as a parameter.
+        self._constants: dict[int, tuple[bytes, int]] = {}
+        self._parameters: dict[int, bytes] = {}
+        #: Whether an operation, or a question, has raised an error. With other values it mightn't.
+        self.failed = False
         #: Arrays of which parts were taken by a number that was computed, and these parts: views in the program,
         #: but copies here.
         self.chosen: set[int] = set()
@@ -176,21 +205,65 @@ class Record(Level):
     def number(self, raw: Any) -> int:
         """The number of a constant."""
         kind = type(raw)
+        if is_array(raw):
+            return self._array_number(raw)
         key = (kind, repr(raw)) if kind in _NUMBERS else id(raw)
         known = self._numbers.get(key)
         if known is None:
             known = self._numbers[key] = len(self.values)
-            if is_array(raw):
-                self.hold(raw, None)
             spec = spec_of(raw) if kind in _NUMBERS or owner_of_type(kind) is not None else _NOTHING
-            self.values.append(Value(spec, getattr(raw, "strides", None) if is_array(raw) else None, (), raw))
+            self.values.append(Value(spec, None, (), raw))
         return known
+
+    def _array_number(self, raw: Any) -> int:
+        """A small array is copied, for the program may write into it; a large one is looked at again in the end."""
+        known = self._constants.get(id(raw))
+        small = raw.nbytes <= SMALL
+        if known is not None and (not small or known[0] == _content(raw)):
+            return known[1]
+        constant = raw.copy(order="K") if small else raw
+        self.hold(raw, None if constant is raw else _COPIED)
+        number = len(self.values)
+        self._constants[id(raw)] = _content(raw), number
+        self.values.append(Value(spec_of(raw), getattr(constant, "strides", None), (), constant))
+        return number
+
+    def _parameter(self, raw: Any, container: Any) -> None:
+        """Note an array among the parameters of an operation."""
+        self.hold(raw, id(container))
+        before = self._parameters.get(id(raw))
+        if before is None:
+            self._parameters[id(raw)] = _content(raw)
+        elif raw.nbytes <= SMALL:
+            self._check_array(raw, before)
+
+    def check(self) -> None:
+        """In the end: whether what the record refers to is still as it was when it was used."""
+        for key, before in self._parameters.items():
+            self._check_array(self.held[key][0], before)
+        for key, (before, _) in self._constants.items():
+            raw = self.held[key][0]
+            if raw.nbytes > SMALL:
+                self._check_array(raw, before)
+        for k, box in enumerate(self.given):
+            if box.level is not self or box.index != k:
+                raise Refused("it writes into an array that it was given", self._line_of(box.index))
+
+    def _check_array(self, raw: Any, before: bytes) -> None:
+        if _content(raw) != before:
+            line = self.held[id(raw)][1]
+            raise Refused("it writes into a plain array that an operation has used before", line)
+
+    def _line_of(self, place: int) -> Line | None:
+        """Where the program made a value."""
+        return next((event.line for event in self.events if type(event) is Step and place in event.outs), None)
 
     def hold(self, raw: Any, place: Any) -> None:
         """Note that an array takes part which isn't recorded, and that the record refers to it from ``place``."""
         if id(raw) not in self.held:
             self.held[id(raw)] = raw, user_line(), set()
-        self.held[id(raw)][2].add(place)
+        if place is not _COPIED:
+            self.held[id(raw)][2].add(place)
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if self.closed:
@@ -216,10 +289,14 @@ class Record(Level):
             params = without_boxes(params)
             within = list(arrays_within(params.values(), params))
         for raw, container in within:
-            self.hold(raw, id(container))
+            self._parameter(raw, container)
         of_numbers = prim.name in _OF_NUMBERS and all(type(raw) in _NUMBERS for raw in raws)
         ours: Any = _OF_NUMBERS[prim.name] if of_numbers else prim
-        ans = ours.function(*raws, **params) if of_numbers else prim.evaluate(raws, params)
+        try:
+            ans = ours.function(*raws, **params) if of_numbers else prim.evaluate(raws, params)
+        except Exception:
+            self.failed = True
+            raise
         several = type(ans) is tuple or type(ans) is list
         found = ans if several else (ans,)
         boxes = [self._box(settle(a), _sharing(a, raws, places)) for a in found]
@@ -258,7 +335,11 @@ class Record(Level):
         """What the program gets to know of a value."""
         if self.closed:
             leaked()
-        answer = question(x.value)
+        try:
+            answer = question(x.value)
+        except Exception:
+            self.failed = True
+            raise
         self.guard(x, question, answer)
         return answer.copy() if isinstance(answer, np.ndarray) else answer
 
@@ -268,6 +349,12 @@ class Record(Level):
 
 
 _NOTHING = spec_of(False)
+#: The place of an array that the record has a copy of.
+_COPIED = object()
+
+
+def _content(raw: Any) -> bytes:
+    return fingerprint(raw if isinstance(raw, np.ndarray) else backend_of((raw,)).to_numpy(raw))
 
 
 def is_array(x: Any) -> bool:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..backend import owner_of_type
 from ..core.box import Box
-from ..core.pytree import children, is_leaf, leaves, rebuild
+from ..core.constants import fingerprint
+from ..core.pytree import children, is_leaf, leaves, rebuild, rest
+from .contents import content
 from .surroundings import Traced
 
 STATIC = frozenset({int, bool, str, bytes, type(None)})
@@ -66,6 +68,9 @@ def sign(x: Any, key: list[Any], flat: list[Any], inputs: frozenset[type]) -> No
             key.append(_Same(x))
             return
         key += (kind, *[step for step, _ in parts], len(parts))
+        more = rest(x)
+        if more is not None:
+            key.append(frozen(more))
         for _, part in parts:
             sign(part, key, flat, inputs)
 
@@ -74,14 +79,42 @@ def without_whole_numbers(key: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple([None if i and key[i - 1] is int and type(k) is int else k for i, k in enumerate(key)])
 
 
-def replaced(x: Any, boxes: Iterator[Any], inputs: frozenset[type]) -> Any:
-    """``x`` with boxes for what ``_sign`` put into ``flat``."""
+def frozen(x: Any, other: Callable[[Any], Any] = _Same) -> Any:
+    """Something hashable that is equal for what is the same, with types, and signs of zeros; ``other`` makes it of
+    what is neither a number, a text, an array nor a container."""
+    kind = type(x)
+    if kind in STATIC:
+        return kind, x
+    if kind is float or kind is complex:
+        return kind, repr(x)
+    if isinstance(x, (tuple, list)):
+        return kind, *[frozen(part, other) for part in x]
+    if isinstance(x, dict):
+        return kind, *[(frozen(k, other), frozen(v, other)) for k, v in x.items()]
+    if kind is set or kind is frozenset:
+        return kind, frozenset([frozen(part, other) for part in x])
+    if isinstance(x, (np.ndarray, np.generic)) and not x.dtype.hasobject:
+        return kind, x.shape, x.dtype, fingerprint(x) if isinstance(x, np.ndarray) else x.tobytes()
+    return other(x)
+
+
+def twice(flat: list[Any]) -> tuple[int, ...]:
+    """For every input the place of the same array before it, or its own."""
+    first: dict[int, int] = {}
+    return tuple([first.setdefault(id(x), k) if owner_of_type(type(x)) is not None else k for k, x in enumerate(flat)])
+
+
+def replaced(x: Any, boxes: Iterator[Any], inputs: frozenset[type], made: list[Any]) -> Any:
+    """``x`` with boxes for what ``sign`` put into ``flat``. Containers are made anew; ``made`` takes these, with what
+    is in them."""
     kind = type(x)
     if kind in inputs or owner_of_type(kind) is not None:
         return next(boxes)
     if kind in STATIC or is_leaf(x):
         return x
-    return rebuild(x, [replaced(part, boxes, inputs) for _, part in children(x) or ()])
+    new = rebuild(x, [replaced(part, boxes, inputs, made) for _, part in children(x) or ()])
+    made.append((new, content(new)))
+    return new
 
 
 def named(args: Sequence[Any], kwargs: dict[str, Any], flat: list[Any]) -> Iterator[tuple[str, Any]]:
@@ -98,4 +131,4 @@ def hashable(x: Any, what: str) -> Any:
         hash(x)
     except TypeError:
         raise TypeError(f"jit: {what} is static, so it must be hashable, got {type(x).__name__}") from None
-    return type(x), x
+    return frozen(x, lambda part: (type(part), part))

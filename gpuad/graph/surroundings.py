@@ -11,7 +11,6 @@ from __future__ import annotations
 import array
 import collections
 import copy
-import dis
 import functools
 import random
 import sys
@@ -26,17 +25,15 @@ from ..core.box import Box
 from ..core.constants import fingerprint
 from ..core.pytree import rebuild
 from ..core.record import Record, Refused
+from .bytecode import attributes_read, check_code, globals_read, imports, is_doubtful
+from .contents import NUMBERS, content, differs, is_library, same, slots_of, without_boxes
 
 _a_cache = functools.cache(lambda: None)
-_LIBRARIES = frozenset({"numpy", "scipy", "cupy", "cupyx", "builtins", *sys.stdlib_module_names}) - {"__main__"}
-_NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dtype, type(Ellipsis), slice, range)
 #: A function with more around it isn't compiled.
 _MOST = 20_000
-_DOUBTFUL = frozenset(
-    "default_rng Generator RandomState SeedSequence SystemRandom urandom random time time_ns perf_counter monotonic "
-    "now today environ getenv open input load loadtxt genfromtxt fromfile read next id".split()
-)
 _DEEPEST = 24
+_UNREAD = frozenset({"__repr__", "_fields", "_field_defaults", "_make", "_replace", "_asdict"})
+_METHODS = (types.FunctionType, property, staticmethod, classmethod)
 
 
 class Traced(Exception):
@@ -65,12 +62,15 @@ class Surroundings:
         self._caches: list[Any] = []
         #: Whether the code has words in it by which a program gets what is another at every call.
         self.doubtful = False
+        #: Whether a module will be imported that isn't there yet.
+        self.incomplete = False
         self._checks: list[str] = []
-        self._env: dict[str, Any] = {"same": _same, "fingerprint": fingerprint}
+        self._env: dict[str, Any] = {"same": same, "fingerprint": fingerprint}
         self._names: dict[int, str] = {}
         self._functions: dict[int, _Function] = {}
         self._seen: set[tuple[int, bool]] = set()
         self._containers: list[Any] = []
+        self._objects: list[Any] = []
         self._copies: list[tuple[Any, list[Any]]] = []
         self._count = 0
         root = _Function(lambda: None)  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ class Surroundings:
         kind = type(x)
         if kind is Box:
             raise Traced
-        if isinstance(x, _NUMBERS):
+        if isinstance(x, NUMBERS):
             self._check(f"v is not {self._name(x)} and not same(v, {self._name(x)})", access, label)
         elif owner_of_type(kind) is not None:
             self._array(x, access, label, replaceable, owner)
@@ -146,7 +146,9 @@ class Surroundings:
         kind = type(x)
         self._containers.append(x)
         if kind is list and all(type(v) in (int, float, bool, str) for v in x):
-            self._check(f"v != {self._name(list(x))}", access, label)
+            texts = f" or repr(v) != {repr(x)!r}" if 0 in x else ""  # of zeros with signs
+            types = self._name(list(map(type, x)))
+            self._check(f"v != {self._name(list(x))} or [*map(type, v)] != {types}{texts}", access, label)
             return
         parts = list(x.items()) if isinstance(x, dict) else list(enumerate(x))
         alike = f"list(v) != {self._name([k for k, _ in parts])}" if isinstance(x, dict) else f"len(v) != {len(parts)}"
@@ -174,12 +176,22 @@ class Surroundings:
         elif isinstance(x, property):
             self._walk(x.fget, f"{access}.fget", label, False, owner, depth + 1)
         elif isinstance(x, type):
-            if not _is_library(x.__module__) and not _is_ours(x.__module__):
-                for name, part in list(vars(x).items()):
-                    if not (name.startswith("__") and name.endswith("__")) or name == "__call__":
-                        self._walk(part, f"vars({access})[{name!r}]", f"{label}.{name}", False, owner, depth + 1)
+            self._class(x, access, label, owner, depth)
         else:
             self._object(x, access, label, owner, depth)
+
+    def _class(self, x: type, access: str, label: str, owner: _Function, depth: int) -> None:
+        """What is in a class and its bases, as it is found in the class: a subclass may be given what hides it."""
+        for k, cls in enumerate(x.__mro__):
+            if is_library(cls.__module__) or _is_ours(cls.__module__):
+                continue
+            where = f"vars({access}.__mro__[{k}])" if k else f"vars({access})"
+            for name, part in list(vars(cls).items()):
+                special = name.startswith("__") and name.endswith("__")
+                if name not in _UNREAD and not _is_generated(cls, part) and (not special or isinstance(part, _METHODS)):
+                    plain = name.isidentifier() and getattr(x, name, None) is part
+                    way = f"{access}.{name}" if plain else f"{where}[{name!r}]"
+                    self._walk(part, way, f"{label}.{name}", False, owner, depth + 1)
 
     def _object(self, x: Any, access: str, label: str, owner: _Function, depth: int) -> None:
         cls = type(x)
@@ -192,33 +204,36 @@ class Surroundings:
                 self._caches.append(x)
         if getattr(cls, "holds_recordings", False):
             return
+        self.doubtful = self.doubtful or hasattr(cls, "__next__")  # it may go on at every call
         ours = _is_ours(cls.__module__)
+        if not ours and not is_library(cls.__module__):
+            self._objects.append(x)
         found = dict(getattr(x, "__dict__", {}))
         if not ours and hasattr(x, "__dict__"):
             self._containers.append(x.__dict__)
             self._check(f"len(v) != {len(found)}", f"vars({access})", label)
-        for base in () if _is_library(cls.__module__) else cls.__mro__:
-            for name in getattr(base, "__slots__", ()):
-                if isinstance(name, str) and hasattr(x, name) and not name.startswith("__"):
+        for base in cls.__mro__:
+            for name in slots_of(base):
+                if hasattr(x, name):
                     found[name] = getattr(x, name)
         for name, part in found.items():
             if name in called_again:
                 continue
             if not ours or isinstance(part, (types.FunctionType, types.MethodType, functools.partial)):
                 self._walk(part, f"{access}.{name}", f"{label}.{name}", False, owner, depth + 1)
-        if not ours and not _is_library(cls.__module__):
+        if not ours and not is_library(cls.__module__):
             self._walk(cls, f"type({access})", cls.__qualname__, False, owner, depth + 1)
 
     def _function(self, f: types.FunctionType, label: str, replaceable: bool, depth: int) -> None:
-        if _is_library(f.__module__):
+        if is_library(f.__module__):
             return
         here = self._functions.setdefault(id(f), _Function(f))
         ours = _is_ours(f.__module__)
         name, code = self._name(f), f.__code__
         if not ours:
-            _refuse_assignments(code)
-            read, attributes, *_ = _instructions(code)
-            self.doubtful = self.doubtful or not _DOUBTFUL.isdisjoint(read | attributes)
+            check_code(code)
+            self._check(f"v is not {self._name(code)}", f"{name}.__code__", label)
+            self.doubtful = self.doubtful or is_doubtful(code)
         for variable, cell in zip(code.co_freevars, f.__closure__ or (), strict=True):
             try:
                 content = cell.cell_contents
@@ -238,7 +253,7 @@ class Surroundings:
         if ours:
             return
         names = _names_of(f)
-        for variable in _globals_read(code):
+        for variable in globals_read(code):
             if variable in names:
                 access = f"{self._name(names)}[{variable!r}]"
                 content = names[variable]
@@ -246,15 +261,31 @@ class Surroundings:
                     self._module(content, access, variable, code, here, depth)
                 else:
                     self._walk(content, access, f"the variable {variable!r}", replaceable, here, depth + 1)
+        for module_name in imports(code):
+            self._imported(f, module_name, here, depth)
+
+    def _imported(self, f: types.FunctionType, name: str, owner: _Function, depth: int) -> None:
+        """What a function takes from a module that it imports itself; ``name`` begins with dots if it is relative."""
+        if name.startswith("."):
+            import importlib.util
+
+            name = importlib.util.resolve_name(name, f.__globals__.get("__package__"))
+        if is_library(name) or _is_ours(name):
+            return
+        module = sys.modules.get(name)
+        if module is None:
+            self.incomplete = True
+        else:
+            self._module(module, f"{self._name(sys.modules)}[{name!r}]", name, f.__code__, owner, depth)
 
     def _module(
         self, module: types.ModuleType, access: str, label: str, code: types.CodeType, owner: _Function, depth: int
     ) -> None:
         """Of a module of the program's own: what the code takes from it."""
-        if _is_library(module.__name__) or _is_ours(module.__name__):
+        if is_library(module.__name__) or _is_ours(module.__name__):
             return
         self._is(module, access, label)
-        for name in _attributes_read(code):
+        for name in attributes_read(code):
             if name in vars(module):
                 part = vars(module)[name]
                 if isinstance(part, types.ModuleType):
@@ -295,7 +326,7 @@ class Surroundings:
             if all(a is b for a, b in zip(parts, new, strict=True)):
                 return x
             copied = rebuild(x, new)
-            self._copies.append((copied, new))
+            self._copies.append((copied, content(copied)))
             return copied
         if kind is functools.partial:
             new = [self._replaced(p, boxes, functions, names) for p in (x.func, x.args, x.keywords)]
@@ -332,7 +363,7 @@ class Surroundings:
                 continue
             cell.cell_contents = self._replaced(content, boxes, functions, names)
         if not ours:
-            for variable in _globals_read(f.__code__):
+            for variable in globals_read(f.__code__):
                 if variable in theirs and not isinstance(theirs[variable], types.ModuleType):
                     scope[variable] = self._replaced(theirs[variable], boxes, functions, names)  # type: ignore[index]
         return new
@@ -366,36 +397,22 @@ class Surroundings:
 
     def wrote_into_copies(self) -> bool:
         """Whether the rebuilt function changed a container that it was given in place of another."""
-        for container, parts in self._copies:
-            now = list(container.values()) if isinstance(container, dict) else list(container)
-            if len(now) != len(parts) or any(a is not b for a, b in zip(now, parts, strict=True)):
-                return True
-        return False
+        return any(differs(container, before) for container, before in self._copies)
 
     def restore(self, record: Record) -> None:
         """Put plain arrays where the function has left traced ones."""
-        for container in self._containers:
-            items: Iterator[Any] = iter(())
-            if isinstance(container, dict):
-                items = iter(list(container.items()))
-            elif isinstance(container, list):
-                items = iter(list(enumerate(container)))
-            for k, x in items:
-                if type(x) is Box and x.level is record:
-                    container[k] = x.value
+        seen: set[int] = set()
+        for x in (*self._containers, *self._objects):
+            without_boxes(x, record, seen)
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Whether two numbers, texts and such are the same, bit by bit."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, np.generic):
-        return bool(a.tobytes() == b.tobytes())
-    return bool(a == b and repr(a) == repr(b)) or (a != a and b != b)
-
-
-def _is_library(module: Any) -> bool:
-    return isinstance(module, str) and module.partition(".")[0] in _LIBRARIES
+def _is_generated(cls: type, part: Any) -> bool:
+    """Whether a class has it of ``dataclass``, ``namedtuple`` or ``__slots__``, and not of the program."""
+    function = getattr(part, "__wrapped__", part)
+    if isinstance(function, types.FunctionType) and (function.__name__.startswith("__")):
+        container = hasattr(cls, "__dataclass_fields__") or hasattr(cls, "_fields")
+        return container and function.__code__.co_filename == "<string>"
+    return isinstance(part, types.MemberDescriptorType) or type(part).__name__ == "_tuplegetter"
 
 
 def _is_ours(module: Any) -> bool:
@@ -405,41 +422,3 @@ def _is_ours(module: Any) -> bool:
 def _names_of(f: types.FunctionType) -> dict[str, Any]:
     """Its module's variables; those of a function under ``lift`` are behind a dict of their own."""
     return getattr(f.__globals__, "names", f.__globals__)
-
-
-@functools.lru_cache(maxsize=4096)
-def _instructions(code: types.CodeType) -> tuple[frozenset[str], frozenset[str], frozenset[str], frozenset[str]]:
-    """Of a function's code and that of those within it: the names of globals read, attributes, globals assigned to,
-    and variables of closures assigned to."""
-    read, attributes, assigned, outer = set(), set(), set(), set()
-    for i in dis.get_instructions(code):
-        if i.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            read.add(i.argval)
-        elif i.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-            attributes.add(i.argval)
-        elif i.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
-            assigned.add(i.argval)
-        elif i.opname in ("STORE_DEREF", "DELETE_DEREF") and i.argval in code.co_freevars:
-            outer.add(i.argval)
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            more = _instructions(inner)
-            read |= more[0]
-            attributes |= more[1]
-            assigned |= more[2]
-            outer |= more[3] & set(code.co_freevars)
-    return frozenset(read), frozenset(attributes), frozenset(assigned), frozenset(outer)
-
-
-def _globals_read(code: types.CodeType) -> list[str]:
-    return sorted(_instructions(code)[0])
-
-
-def _attributes_read(code: types.CodeType) -> list[str]:
-    return sorted(_instructions(code)[1])
-
-
-def _refuse_assignments(code: types.CodeType) -> None:
-    _, _, assigned, outer = _instructions(code)
-    for name in sorted(assigned | outer):
-        raise Refused(f"{code.co_name} assigns to the variable {name!r}, which isn't its own")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ..core.record import Guard, Line, Step, Value, answer_key
+from ..core.pytree import leaves
+from ..core.record import Guard, Line, Step, Value, answer_key, same_thing
 from .replay import Result, Segment
 from .simplify import Simplifier, is_pure
 
@@ -193,7 +194,10 @@ def _check_answers(node: Node, key: Any) -> None:
 def _compare(node: Node, steps: list[Step], end: Guard | Result, values: list[Value]) -> None:
     """The same up to the guard, constants too, or something has played a part that can't be seen."""
     same = len(node.raw) == len(steps) and all(a.alike(b) for a, b in zip(node.raw, steps, strict=True))
-    same = same and (node.end.alike(end) if isinstance(node.end, Guard) else isinstance(end, Result))
+    if isinstance(node.end, Guard):
+        same = same and node.end.alike(end)
+    else:
+        same = same and isinstance(end, Result) and _same_result(node.end, end)
     step = next((b for a, b in zip(node.raw, steps, strict=False) if not a.alike(b)), None)
     if same:
         known = node.simplifier.values
@@ -201,6 +205,11 @@ def _compare(node: Node, steps: list[Step], end: Guard | Result, values: list[Va
     if not same or step is not None:
         line = (step or (end if isinstance(end, Guard) else None) or (steps or node.raw)[-1]).line
         raise Ungovernable("it did something else than before, by what can't be seen in its arguments", line)
+
+
+def _same_result(a: Result, b: Result) -> bool:
+    paths = [[path for path, _ in leaves(end.template)] for end in (a, b)]
+    return a.places == b.places and paths[0] == paths[1] and all(map(same_thing, a.raws, b.raws))
 
 
 def _equal(a: Value, b: Value) -> bool:

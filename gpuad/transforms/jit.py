@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -13,12 +14,13 @@ import numpy as np
 
 from ..backend import current as current_backend
 from ..backend import owner_of_type
+from ..core import record
 from ..core.box import spec_of
-from ..core.pytree import leaves
+from ..core.pytree import children, rest
 from ..core.record import Line, Refused, recording
 from ..errors import UnsupportedError
 from ..fused.switch import on as fusion_on
-from ..graph.kinds import INPUTS, INPUTS_TOO, STATIC, hashable, named, replaced, sign, without_whole_numbers
+from ..graph.kinds import INPUTS, INPUTS_TOO, STATIC, hashable, named, replaced, sign, twice, without_whole_numbers
 from ..graph.replay import Segment
 from ..graph.report import Lowered, ReplayCost, count, describe
 from ..graph.surroundings import Surroundings, Traced
@@ -78,6 +80,8 @@ class Jitted:
                     key.append(hashable(arg, f"argument {name!r}"))
                 else:
                     sign(arg, key, flat, self.inputs)
+        if len(flat) > 1 and len({*map(id, flat)}) < len(flat):
+            key.append(twice(flat))
         return tuple(key), flat
 
     def __call__(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -90,18 +94,25 @@ class Jitted:
             return self.f(*args, **kwargs)
         if isinstance(known, str):
             return self.f(*args, **kwargs)
+        tree = None
         for recording_of in known:
             around = recording_of.read()
             if type(around) is tuple:
+                tree = recording_of.tree
                 if recording_of.doubtful:
                     recording_of.doubtful = False
-                else:
-                    done, result = recording_of.tree.run((*flat, *around))
-                    if done:
-                        self.replayed += 1
-                        return result
-                return self._record(args, kwargs, key, flat, recording_of.tree)
-        return self._record(args, kwargs, key, flat, None)
+                    break
+                try:
+                    done, result = tree.run((*flat, *around))
+                except Exception:  # what comes of that is for the program to say, which may catch it
+                    done = None
+                if done:
+                    self.replayed += 1
+                    return result
+                if done is None:
+                    return self.f(*args, **kwargs)
+                break
+        return self._record(args, kwargs, key, flat, tree)
 
     # -- recording --
     def _record(self, args: Sequence[Any], kwargs: dict[str, Any], key: Any, flat: list[Any], tree: Tree | None) -> Any:
@@ -135,6 +146,8 @@ class Jitted:
         if cause is not None and run.effect_was_lost:
             return self._plainly(args, kwargs, key, *cause)
         cause = cause or run.unknown_array()
+        if cause is None and (run.record.failed or run.around.incomplete):
+            return result
         if cause is None:
             try:
                 self._enter(key, tree, run)
@@ -163,22 +176,34 @@ class Jitted:
                 self.known.pop(next(iter(self.known)), None)
             self.known[key] = known
 
-    def _with_boxes(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Iterator[Any]], Any]:
-        inputs = self.inputs
-        static = {i % len(args) for i in self.argnums if -len(args) <= i < len(args)} if args else ()
+    def _with_boxes(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[[Iterator[Any], list[Any]], Any]:
+        inputs, static = self.inputs, self._static(args)
 
-        def put(boxes: Iterator[Any]) -> Any:
-            given = [a if i in static else replaced(a, boxes, inputs) for i, a in enumerate(args)]
-            return given, {k: a if k in self.argnames else replaced(a, boxes, inputs) for k, a in kwargs.items()}
+        def put(boxes: Iterator[Any], made: list[Any]) -> Any:
+            given = [a if i in static else replaced(a, boxes, inputs, made) for i, a in enumerate(args)]
+            return given, {k: a if k in self.argnames else replaced(a, boxes, inputs, made) for k, a in kwargs.items()}
 
         return put
 
+    def _static(self, args: Sequence[Any]) -> set[int]:
+        return {i % len(args) for i in self.argnums if -len(args) <= i < len(args)} if args else set()
+
     def _static_objects(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What arguments count as constant but may hold what changes."""
-        found = {}
-        for path, leaf in leaves((list(args), kwargs)):
-            if type(leaf) not in STATIC and type(leaf) not in (float, complex) and owner_of_type(type(leaf)) is None:
-                found[f"the argument{path}"] = leaf
+        """What arguments count as constant but may hold what changes, and the classes of containers."""
+        found: dict[str, Any] = {}
+        stack: list[tuple[str, Any]] = [("", list(args)), ("", kwargs)]
+        while stack:
+            path, x = stack.pop()
+            parts = children(x)
+            if parts is not None:
+                stack += [(path + step, part) for step, part in parts]
+                more = rest(x)
+                if more is not None:
+                    stack.append((f"{path} beside its parts", more))
+                if type(x).__module__ != "builtins":
+                    found[f"the class {type(x).__qualname__}"] = type(x)
+            elif type(x) not in STATIC and type(x) not in (float, complex) and owner_of_type(type(x)) is None:
+                found[f"the argument{path}"] = x
         return found
 
     # -- giving up --
@@ -196,7 +221,7 @@ class Jitted:
         text = f"gpuad.jit: {self.name} is called as it is, without a recording, for {cause}{where}"
         if text not in self.warned:
             self.warned.add(text)
-            warnings.warn(text, RuntimeWarning, stacklevel=5)
+            warnings.warn(text, RuntimeWarning, stacklevel=_level_of_program())
         return text
 
     def way(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Segment], list[str]]:
@@ -221,10 +246,16 @@ class Jitted:
         raise UnsupportedError("jit: what is around the function changes at every call")
 
 
+def _level_of_program() -> int:
+    """How many calls above the function that asks the program is."""
+    level, frame = 0, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(record._HERE):
+        level, frame = level + 1, frame.f_back
+    return level + 1
+
+
 def _line_of(error: BaseException) -> Line | None:
     """The line of the program that an error comes from: the last that isn't ours or NumPy's."""
-    from ..core import record
-
     trace, found = error.__traceback__, None
     while trace is not None:
         code = trace.tb_frame.f_code

@@ -12,9 +12,11 @@ import numpy as np
 from ..core.box import Box
 from ..core.constants import fingerprint
 from ..core.level import running
-from ..core.pytree import leaves, tree_map
+from ..core.pytree import is_leaf, leaves, parts_of, rest, tree_map
 from ..core.record import Line, Record, Refused, is_array, recording, user_line
 from ..core.untraced import settled
+from ..graph.contents import differs
+from ..graph.kinds import twice
 from ..graph.replay import Result
 from ..graph.surroundings import Surroundings
 from .gradients import owner
@@ -30,17 +32,21 @@ class Run:
         self.record = Record()
         self.effect_was_lost = False
         self.watch: list[tuple[Any, bytes]] = []
+        #: The containers that the function is given, and what is in them.
+        self.containers: list[Any] = []
         self.line = user_line()
 
-    def call(self, flat: list[Any], with_boxes: Callable[[Iterator[Any]], Any]) -> Any:
+    def call(self, flat: list[Any], with_boxes: Callable[[Iterator[Any], list[Any]], Any]) -> Any:
         """The function's result, and how it is made of what was recorded."""
         record = self.record
-        args, kwargs = with_boxes(iter([record.watch(x) for x in flat]))
+        boxes = [record.watch(x) for x in flat]
+        args, kwargs = with_boxes(iter([boxes[k] for k in twice(flat)]), self.containers)
         f = self.around.inside(record)
         self.states = _states(self.around.generators)
         tokens = recording.set(True), running.set(True)
         try:
             result = tree_map(settled, f(*args, **kwargs))
+            record.check()
         finally:
             record.close()
             recording.reset(tokens[0])
@@ -49,6 +55,8 @@ class Run:
         raws: list[Any] = []
         taken = {id(owner(x)) for x in (*flat, *[x for _, x in self.around.arrays])}
         found = []
+        if _attributes_vary(result):
+            raise Refused("it returns an object with arrays in attributes that aren't fields")
         for _, leaf in leaves(result):
             place = record.outside(leaf)
             if place is None and type(leaf) is Box:
@@ -69,6 +77,9 @@ class Run:
         """What the function has done besides computing its result."""
         if _states(self.around.generators) != self.states:
             return "it draws random numbers, which would be the same at every call; draw them outside", self.line
+        if any(differs(container, before) for container, before in self.containers):
+            self.effect_was_lost = True
+            return "it changes a container that it was given", self.line
         if self.around.wrote_into_copies():
             self.effect_was_lost = True
             return "it changes a container of arrays from around it", self.line
@@ -159,6 +170,16 @@ def _count_base(entry: tuple[Any, ...]) -> int:
 
 _ALONE, _BASE_ALONE = _count((np.empty(1),)), _count_base((np.empty(2)[:1],)) - 1
 _LEAF = object()
+
+
+def _attributes_vary(tree: Any) -> bool:
+    """Whether a container, or one in it, has arrays besides its parts."""
+    if is_leaf(tree):
+        return False
+    more = rest(tree)
+    if more is not None and any(type(x) is Box or is_array(x) for _, x in leaves(more)):
+        return True
+    return any(map(_attributes_vary, parts_of(tree) or ()))
 
 
 def _own(x: Any, taken: set[int]) -> Any:

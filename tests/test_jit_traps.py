@@ -1,0 +1,407 @@
+"""jit: programs that a recording might get wrong in silence. They do what they do without, to their arguments too."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import operator
+import sys
+import time
+import types
+import warnings
+
+import numpy as np
+import pytest
+
+import gpuad
+import gpuad.numpy as gnp
+from gpuad import jit
+from gpuad.core.box import Box
+
+X = np.array([0.5, -1.5, 2.5])
+scale, names = 2.0, [1, 2]
+
+
+@dataclasses.dataclass
+class Layer:
+    w: object
+    name: str = "a"
+
+    def forward(self, x):
+        return self.w * x * scale
+
+
+def difference(a, b, path=""):
+    """In words, or nothing."""
+    if type(a) is not type(b):
+        return f"{path}: {type(a)}, {type(b)}"
+    if isinstance(b, (np.ndarray, np.generic)):
+        alike = a.shape == b.shape and a.dtype == b.dtype and np.allclose(a, b, rtol=1e-10, atol=1e-12, equal_nan=True)
+        return "" if alike and (np.signbit(a.real) == np.signbit(b.real)).all() else f"{path}: {a!r}, {b!r}"
+    if isinstance(b, dict):
+        if list(a) != list(b):
+            return f"{path}: {list(a)}, {list(b)}"
+        return next(filter(None, [difference(a[k], b[k], f"{path}[{k!r}]") for k in b]), "")
+    if isinstance(b, (list, tuple)):
+        if len(a) != len(b):
+            return f"{path}: {a}, {b}"
+        return next(
+            filter(None, [difference(p, q, f"{path}[{i}]") for i, (p, q) in enumerate(zip(a, b, strict=True))]), ""
+        )
+    if hasattr(b, "__dict__"):
+        return difference(vars(a), vars(b), f"{path}.")
+    return "" if a == b or (a != a and b != b) else f"{path}: {a!r}, {b!r}"
+
+
+def attempt(f, args):
+    try:
+        return f(*args)
+    except Exception as error:
+        return type(error).__name__
+
+
+def faithful(f, *calls, before=lambda k: None, warns=None, replays=None, **options):
+    """``jit(f)`` is ``f`` at these calls, results and arguments. ``before(k)`` is called before the k-th of them."""
+    jitted = jit(f, **options)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for k, args in enumerate(calls):
+            before(k)
+            given, plain = copy.deepcopy(args), copy.deepcopy(args)
+            assert not difference(attempt(jitted, given), attempt(f, plain)), f"call {k}"
+            assert not difference(list(given), list(plain)), f"the arguments of call {k}"
+    said = [str(w.message) for w in seen if "gpuad.jit" in str(w.message)]
+    assert len(said) == bool(warns), said
+    assert not said or warns in said[0]
+    assert replays is None or jitted.recordings.replayed == replays
+    return jitted
+
+
+def three(x=X):
+    return [(x + k,) for k in range(3)]
+
+
+# -- plain arrays that the program writes into --------------------------------------------------------------
+def test_constants_count_as_they_were_when_they_were_used():
+    def unit_vectors(x):
+        e, total = np.zeros(3), 0.0
+        for i in range(3):
+            e[i] = i + 1.0
+            total = total + x * e
+            e[i] = 0.0
+        e[:] = 7.0
+        return total
+
+    def indices(x):
+        i = np.array([0, 1])
+        y = x[i]
+        i += 1
+        return y + x[i]
+
+    faithful(unit_vectors, *three(), replays=2)
+    faithful(indices, *three(), replays=2)
+
+
+def test_large_ones_are_refused():
+    def f(x):
+        c = np.ones(9000)
+        y = x * c
+        c[0] = 5.0
+        return y
+
+    faithful(f, *three(np.ones(9000)), warns="writes into a plain array that an operation has used before")
+
+
+# -- arguments that the program changes ---------------------------------------------------------------------
+CHANGES = {
+    "a key": (lambda p: p.__setitem__("y", p["x"] * 2), {"x": X}),
+    "one replaced": (lambda p: p.__setitem__("x", p["x"] * 2), {"x": X}),
+    "a list": (lambda p: p.append(p[0] * 2), [X]),
+    "pop": (lambda p: p.pop("x"), {"x": X, "n": 1}),
+    "inside": (lambda p: p["in"].append(1), {"x": X, "in": []}),
+    "a field": (lambda p: setattr(p, "w", p.w * 2), Layer(X)),
+    "an attribute": (lambda p: setattr(p, "more", 1), Layer(X)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changes_of_containers(name):
+    change, p = CHANGES[name]
+
+    def f(p):
+        change(p)
+        return 1.0
+
+    faithful(f, (p,), (p,), warns="changes a container that it was given")
+
+
+WRITES = {
+    "+=": lambda x: operator.iadd(x, 1),
+    "@=": lambda x: operator.imatmul(x, x),
+    "**=": lambda x: operator.ipow(x, 2),
+    "out": lambda x: np.add(x, 1, out=x),
+    "clip": lambda x: np.clip(x, 0, 1, out=x),
+    "cumsum": lambda x: np.cumsum(x, 0, out=x),
+    "mask": lambda x: operator.setitem(x, x > 1, 0.0),
+    "shape": lambda x: setattr(x, "shape", (4,)),
+    "row": lambda x: operator.iadd(x[0], 1),
+    "asarray": lambda x: operator.setitem(np.asarray(x), 0, 7.0),
+    "ascontiguousarray": lambda x: operator.setitem(np.ascontiguousarray(x), 0, 7.0),
+    "conj": lambda x: operator.setitem(x.conj(), 0, 7.0),
+    "astype": lambda x: operator.setitem(x.astype(float, copy=False), 0, 7.0),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_arguments_written_into(name):
+    def f(x):
+        WRITES[name](x)
+        return np.sum(x)
+
+    x = np.arange(4.0).reshape(2, 2)
+    jitted = jit(f)
+    for k in range(3):
+        given, plain = x + k, x + k
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            assert f(plain) == jitted(given)
+        assert not difference(given, plain)
+        assert len(seen) == (k == 0)
+
+
+# -- what a call is like ------------------------------------------------------------------------------------
+def test_static_arguments_with_other_types_and_signs():
+    faithful(lambda x, s: x * s[0], *[(np.arange(3), (n,)) for n in (1, 1.0, True)], static_argnums=1)
+    faithful(np.copysign, *[(X, s) for s in (0.0, -0.0)], static_argnums=1)
+
+
+def test_one_array_given_twice():
+    jitted = jit(lambda x, y: x * 2 if x is y else x * 3)
+    for other in (X, X + 0.0, X):
+        np.testing.assert_array_equal(jitted(X, other), X * (2 if other is X else 3))
+    assert jitted.recordings.replayed == 1
+
+
+class Table(dict):
+    pass
+
+
+class Poly:
+    def __init__(self, coefficients, power):
+        self.coefficients, self.power = coefficients, power
+
+
+gpuad.register_container(Poly, lambda p: ([p.coefficients], p.power), lambda power, parts: Poly(*parts, power))
+
+
+def with_attribute(container, value):
+    container.more = value
+    return container
+
+
+def test_what_containers_have_besides_their_parts():
+    faithful(lambda p: p.w * p.more, *[(with_attribute(Layer(X), v),) for v in (1.0, 2.0, 1.0)], replays=1)
+    faithful(lambda p: p["a"] * p.more, *[(with_attribute(Table(a=X), v),) for v in (1.0, 2.0, 1.0)], replays=1)
+    faithful(lambda p: p.coefficients**p.power, *[(Poly(X, n),) for n in (1, 2, 1)], replays=1)
+
+
+# -- what is around the function ------------------------------------------------------------------------------
+class Vector:
+    def __init__(self, x):
+        self.x = x
+
+    def __mul__(self, other):
+        return Vector(self.x * other.x * scale)
+
+    def __getitem__(self, i):
+        return self.x[i] * scale
+
+    def __getattr__(self, name):
+        return scale
+
+    def __enter__(self):
+        return scale
+
+    def __exit__(self, *error):
+        pass
+
+
+class Base:
+    k = 1.0
+
+    def forward(self, x):
+        return x * scale * self.k
+
+
+class Derived(Base):
+    pass
+
+
+MODULE = types.ModuleType("a_module_of_the_test")
+MODULE.s = 2.0
+exec("def helper(x): return x * s", MODULE.__dict__)
+
+
+def in_a_context(x):
+    with Vector(x) as s:
+        return x * s
+
+
+def importing(x):
+    import a_module_of_the_test
+
+    return a_module_of_the_test.helper(x)
+
+
+def importing_from(x):
+    from a_module_of_the_test import helper, s
+
+    return helper(x) + s
+
+
+vector, derived = Vector(X), Derived()
+READERS = [
+    lambda x: (Vector(x) * Vector(x)).x,
+    lambda x: Vector(x)[1] + vector[0],
+    lambda x: x * vector.nothing,
+    lambda x: derived.forward(x),
+    lambda x: Derived().forward(x),
+    lambda x: Layer(x).forward(x),
+    lambda x: np.copysign(x, names[0]) * names[1],
+    in_a_context,
+    importing,
+    importing_from,
+]
+
+
+@pytest.mark.parametrize("f", READERS, ids=range(len(READERS)))
+def test_what_is_read_by_methods_bases_and_imports(f, monkeypatch):
+    monkeypatch.setitem(sys.modules, "a_module_of_the_test", MODULE)
+
+    def before(k):
+        global scale, names
+        scale = (2.0, 2.0, 3.0, 3.0, 2.0, 2.0, 2.0, 2.0, 2.0)[k]
+        Base.k = (1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0)[k]
+        MODULE.s = (2.0, 2.0, 2.0, 2.0, 2.0, 5.0, 5.0, 5.0, 5.0)[k]
+        if k == 6:
+            Derived.k = 7.0
+        names[:] = [[0.0, 1]] * 7 + [[-0.0, 1.0]] if k < 0 else [-0.0 if k == 7 else 0.0, 1.0 if k == 8 else 1]
+
+    try:
+        jitted = faithful(f, *[(np.arange(3),)] * 9, before=before)
+        assert jitted.recordings.replayed >= 3
+    finally:
+        del Derived.k
+
+
+def test_methods_of_arguments():
+    def before(k):
+        global scale
+        scale = (2.0, 2.0, 3.0)[k]
+
+    faithful(lambda layer, x: layer.forward(x), *[(Layer(X), X + k) for k in range(3)], before=before, replays=1)
+
+
+def test_functions_that_are_edited():
+    def g(x):
+        return x * 2
+
+    def before(k):
+        g.__code__ = (lambda x: x * 3).__code__ if k == 1 else (lambda x: x * 2).__code__
+
+    faithful(lambda x: g(x), *three(), before=before)
+
+
+def test_programs_that_may_read_anything():
+    faithful(lambda x: x * globals()["scale"], *three(), warns="calls globals")
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda x: x[np.random.default_rng().integers(0, 1000)],
+        lambda x: np.roll(x, int(np.random.default_rng().integers(0, 1000)))[0],
+        lambda x: (x * 2, time.perf_counter())[1],
+        functools.partial(lambda ticks, x: x[0] + next(ticks), (k for k in range(99))),
+    ],
+)
+def test_what_is_another_at_every_call(draw):
+    jitted, x = jit(draw), np.arange(1000.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        assert len({float(jitted(x)) for _ in range(8)}) >= 5
+
+
+# -- errors that the program catches ---------------------------------------------------------------------------
+def test_errors_that_are_caught():
+    def factor(a):
+        try:
+            return np.linalg.cholesky(a)
+        except np.linalg.LinAlgError:
+            return a * 0.0 - 1.0
+
+    def quotient(x, r):
+        try:
+            return x / (1 / r)
+        except ZeroDivisionError:
+            return x * 7
+
+    def entry(x):
+        try:
+            return x[int(x[0])]
+        except ValueError:
+            return x[2]
+
+    good, bad = np.eye(2), -np.eye(2)
+    for calls in ([good, 2 * good, bad, good], [bad, good, 2 * good, bad, bad]):
+        assert faithful(factor, *[(a,) for a in calls]).recordings.replayed
+    for calls in ([1.0, 2.0, 0.0, 3.0], [0.0, 2.0, 0.0, 3.0]):
+        assert faithful(quotient, *[(X, r) for r in calls]).recordings.replayed
+    faithful(entry, *[(np.array([r, 5.0, 6.0]),) for r in (np.nan, 1.0, 1.0, np.nan)])
+
+
+# -- what is kept of a call ---------------------------------------------------------------------------------------
+def test_no_traced_array_stays_behind():
+    class Slotted:
+        __slots__ = ("last",)
+
+    kept, slotted = [], Slotted()
+    slotted.last = None
+
+    def deep(x):
+        kept.append({"m": [x * 2], "layer": Layer(x * 3), "pair": (x, 1)})
+        return x
+
+    def slot(x):
+        slotted.last = x * 2
+        return x
+
+    for f in (deep, slot):
+        jitted = jit(f)
+        with pytest.warns(RuntimeWarning, match="changes the variable"):
+            jitted(X)
+        jitted(X + 1)
+    assert [type(k["m"][0]) for k in kept] == [type(k["layer"].w) for k in kept] == [np.ndarray] * 2
+    assert type(kept[0]["pair"][0]) is np.ndarray and type(slotted.last) is not Box
+    np.testing.assert_array_equal(slotted.last, (X + 1) * 2)
+
+
+def test_objects_that_hold_arrays_in_attributes_arent_returned():
+    faithful(lambda x: with_attribute(Layer(x), x * 2), *three(), warns="in attributes that aren't fields")
+
+
+def test_the_warning_is_given_where_the_program_calls():
+    with pytest.warns(RuntimeWarning, match="assigns to") as seen:
+        jit(assigning)(X)
+    assert seen[0].filename == __file__
+
+
+def assigning(x):
+    global names
+    names = [1, 2]
+    return x
+
+
+def test_written_parts_of_zeros():
+    faithful(gpuad.lift(lambda x: operator.iadd(gnp.zeros(3), x)), *three(), replays=2)

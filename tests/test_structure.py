@@ -19,6 +19,7 @@ LAYERS = [
     ["ops"],
     ["numpy"],
     ["array_methods", "array_api", "cupy_hooks"],
+    ["native"],
     ["graph"],
     ["transforms"],
     ["values", "custom", "custom_rules", "checkpointing", "implicit", "lifting", "information", "util", "wrap_util"],

@@ -10,6 +10,7 @@ import numpy as np
 from ..core.pytree import tree_map
 from ..core.record import Guard, Line, PythonOperator, Step, Value, answer_key, shape_of
 from ..fused.pending import settle, settle_all
+from ..native.stretch import Stretch
 from ..ops.writing import Place
 from .buffers import Plan, Sharing
 from .shortcuts import CALLS, FILLINGS, REDUCERS, fills, on_host
@@ -24,6 +25,10 @@ _NUMBERS = frozenset({int, float, np.float64, np.float32})
 _FRESH = frozenset("write matmul scatter_add scatter_at gather read concatenate stack pad roll copied".split())
 
 
+def _is_pure(prim: Any) -> bool:
+    return type(prim) is Stretch or is_pure(prim)
+
+
 class Result:
     """What a program returned: a container with numbers of values and with things that are as they are."""
 
@@ -34,7 +39,8 @@ class Result:
 class Segment:
     """The steps up to a guard, or to the end: ``run(inputs, state)`` returns the answer, or the result.
 
-    ``state`` takes the values, by number, that the stretches after this one need.
+    ``state`` takes the values, by number, that the stretches after this one need. ``in_c``: whether what can be is done
+    in C; raises ``CompilerUnavailable`` if that can't be had.
     """
 
     def __init__(
@@ -47,7 +53,20 @@ class Segment:
         exports: list[int],
         end: Guard | Result,
         name: str,
+        in_c: bool = False,
     ) -> None:
+        kept = list(exports)
+        if isinstance(end, Result):
+            kept += [find(p) for p in end.places if p is not None]
+        else:
+            kept.append(find(end.value))
+        self.kept = set(kept)
+        self.waiting = Waiting(steps, values, is_pure)
+        if in_c:
+            from ..native.groups import grouped  # which few programs need
+
+            values, waits = dict(values), self.waiting.results
+            steps = grouped(steps, values, frozenset(kept), lambda step: not waits.isdisjoint(step.outs))
         self.values, self.find, self.inputs = values, find, inputs
         self.before, self.exports, self.end = computed_before, exports, end
         self.sharing = Sharing(values, find)
@@ -60,17 +79,10 @@ class Segment:
         self.body: list[str] = []
         self.steps = steps
         self.own = {out for step in steps for out in step.outs}
-        self.users = {out for step in steps if not is_pure(step.prim) for out in step.outs}
+        self.users = {out for step in steps if not _is_pure(step.prim) for out in step.outs}
         self.last_use = {a: i for i, step in enumerate(steps) for a in step.args}
         #: Arrays of their own, which nobody else can have.
-        self.fresh = {step.outs[0] for step in steps if self._makes_fresh(step)}
-        kept = list(exports)
-        if isinstance(end, Result):
-            kept += [find(p) for p in end.places if p is not None]
-        else:
-            kept.append(find(end.value))
-        self.kept = set(kept)
-        self.waiting = Waiting(steps, values, is_pure)
+        self.fresh = {out for step in steps if self._makes_fresh(step) for out in step.outs}
         #: Of values that wait or that such read: the names of what else stands for them.
         self.leaves: dict[int, str] = {}
         self.settled: dict[int, str] = {}
@@ -198,10 +210,10 @@ class Segment:
 
     def _retains(self, step: Step) -> bool:
         """Whether an operation may read its operands later, or what it does with them isn't known."""
-        return not is_pure(step.prim) or not self.waiting.results.isdisjoint(step.outs)
+        return not _is_pure(step.prim) or not self.waiting.results.isdisjoint(step.outs)
 
     def _takes_out(self, step: Step) -> bool:
-        if step.backend.name != "numpy" or type(step.prim) is PythonOperator or not is_pure(step.prim):
+        if step.several or step.backend.name != "numpy" or type(step.prim) is PythonOperator or not is_pure(step.prim):
             return False
         name = step.prim.name
         if name == "matmul":
@@ -295,12 +307,16 @@ class Segment:
         )
 
     def _makes_fresh(self, step: Step) -> bool:
+        if type(step.prim) is Stretch:
+            return True
         if step.several or type(step.prim) is PythonOperator or not is_pure(step.prim):
             return False
         return not self.values[step.outs[0]].shares and (step.prim.elementwise or step.prim.name in _FRESH)
 
     def _call(self, step: Step, out: str = "") -> str:
         prim, params = step.prim, step.params
+        if type(prim) is Stretch:
+            return f"{self.thing('f', prim.kernel.call)}({', '.join([self.name(a) for a in step.args])})"
         if type(prim) is PythonOperator:
             sign = _OPERATORS.get(prim.name)
             args = [self.name(a) for a in step.args]

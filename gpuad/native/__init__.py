@@ -1,0 +1,1 @@
+"""Programs on small arrays as one function in C."""

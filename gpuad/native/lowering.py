@@ -1,0 +1,249 @@
+"""Recorded steps as statements in C's terms; what has no such counterpart is left to Python."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..core.memory import View
+from ..core.record import PythonOperator, Step, Value
+from ..fused.c_types import CannotCompile, key_of
+from ..fused.c_types import check as check_plan
+from ..fused.pending import Apply
+from ..fused.plan import Plan
+from ..fused.plan import Step as PlanStep
+from ..fused.staging import operation_on
+from .program import DType, Fold, Map, Program, Ref, is_dense, rows
+
+_KINDS = frozenset("?fdFD")
+COPY = "{0}"
+
+
+#: How primitives that aren't element by element become statements; ``operations`` fills it.
+LOWERED: dict[str, Callable[[Lowering, Step, int], Ref]] = {}
+
+
+class NotHere(Exception):
+    """A step that the C backend leaves to Python."""
+
+
+class Lowering:
+    """Makes a ``Program`` of steps, which ``take`` is given in their order; ``finish`` says what is wanted of it.
+
+    ``last_use``: by value, the number of the last step that reads it; ``kept``: the values that are needed outside.
+    """
+
+    def __init__(self, values: dict[int, Value], last_use: dict[int, int], kept: frozenset[int]) -> None:
+        self.values, self.last_use, self.kept = values, last_use, kept
+        self.program = Program()
+        self.refs: dict[int, Ref] = {}
+        #: What the caller gives: values, as arrays and as numbers.
+        self.arrays: list[int] = []
+        self.numbers: list[int] = []
+        #: Which values are views of a storage.
+        self.viewers: dict[int, list[int]] = {}
+
+    def take(self, step: Step, i: int) -> None:
+        """Add the ``i``-th step, or raise ``NotHere`` and change nothing."""
+        if step.several or step.errstate or step.backend.name != "numpy" or type(step.prim) is PythonOperator:
+            raise NotHere
+        values = [self.values[a] for a in step.args]
+        (out,) = step.outs
+        if any(_unfit(v) for v in (*values, self.values[out])):
+            raise NotHere
+        before = len(self.program.statements), len(self.arrays), len(self.numbers)
+        try:
+            found = self._lowered(step, i)
+            spec = self.values[out].spec
+            if found.shape != spec.shape or self.program.dtype(found) != spec.dtype:
+                raise NotHere
+        except (NotHere, CannotCompile):
+            self._forget(*before)
+            raise NotHere from None
+        self.refs[out] = found
+        self.viewers.setdefault(found.storage, []).append(out)
+
+    def _forget(self, statements: int, arrays: int, numbers: int) -> None:
+        """All beyond so many."""
+        del self.program.statements[statements:]
+        for places, known in ((self.arrays, arrays), (self.numbers, numbers)):
+            for place in places[known:]:
+                del self.refs[place]
+            del places[known:]
+
+    def finish(self, outs: Sequence[int]) -> list[Ref]:
+        """Make results of the values that are wanted: arrays of their own."""
+        results, taken = [], set()
+        for k, place in enumerate(outs):
+            ref, value = self.refs[place], self.values[place]
+            storage = self.program.storages[ref.storage]
+            strides = self.lying(value)
+            whole = ref.offset == 0 and storage.size == value.spec.size and _same_strides(ref, strides)
+            if storage.kind != "inner" or not whole or ref.storage in taken:
+                ref = self.copied(ref, strides)
+                storage = self.program.storages[ref.storage]
+            taken.add(ref.storage)
+            storage.kind, storage.index = "result", k
+            results.append(ref)
+        return results
+
+    # -- values --
+    def operand(self, place: int) -> Ref:
+        ref = self.refs.get(place)
+        if ref is not None:
+            return ref
+        value = self.values[place]
+        spec = value.spec
+        key_of(spec.dtype)
+        if value.raw is not None:
+            if not isinstance(value.raw, (np.ndarray, np.generic, int, float, complex)):
+                raise NotHere
+            ref = self.program.constant(value.raw, spec.dtype)
+        elif value.strides is None:
+            ref = Ref(self.program.storage("number", spec.dtype, 1, len(self.numbers)), 0, (), ())
+            self.numbers.append(place)
+        else:
+            size = spec.dtype.itemsize
+            if any(s % size for s in value.strides):
+                raise NotHere
+            number = self.program.storage("array", spec.dtype, spec.size, len(self.arrays))
+            ref = Ref(number, 0, tuple([s // size for s in value.strides]), spec.shape)
+            self.arrays.append(place)
+        self.refs[place] = ref
+        return ref
+
+    @staticmethod
+    def lying(value: Value) -> tuple[int, ...]:
+        """The strides, in entries, of a new array of this kind."""
+        spec = value.spec
+        strides = tuple([s // spec.dtype.itemsize for s in value.strides or ()])
+        if len(strides) == len(spec.shape) and is_dense(spec.shape, strides):
+            return strides
+        return rows(spec.shape)
+
+    def new(self, step: Step) -> Ref:
+        value = self.values[step.outs[0]]
+        key_of(value.spec.dtype)
+        return self.program.array(value.spec.shape, value.spec.dtype, self.lying(value))
+
+    # -- statements --
+    def map(self, scalar: str, out: Ref, ins: Iterable[Ref], takes: Sequence[DType] | None = None) -> Ref:
+        """``out`` made entry by entry of ``ins``, which are broadcast, and converted to the dtypes ``takes`` before."""
+        dtype = self.program.dtype(out)
+        out = out.spread(out.shape)
+        ins = tuple([ref.spread(out.shape) for ref in ins])
+        found = Apply("", scalar, tuple(takes) if takes is not None else (dtype,) * len(ins), dtype)
+        self.program.statements.append(Map(found, out, ins))
+        return out
+
+    def copied(self, ref: Ref, strides: tuple[int, ...] | None = None) -> Ref:
+        out = self.program.array(ref.shape, self.program.dtype(ref), strides)
+        return self.map(COPY, out, [ref])
+
+    def fold(self, how: str, x: Ref, axes: Sequence[int], dtype: DType) -> Ref:
+        """``x`` summed up over ``axes``, which are kept with length 1; or its largest or smallest entries."""
+        out = self.program.array(tuple([1 if i in axes else n for i, n in enumerate(x.shape)]), dtype)
+        spread = Ref(out.storage, 0, tuple([0 if i in axes else s for i, s in enumerate(out.strides)]), x.shape)
+        self.program.statements.append(Fold(how, x.spread(x.shape), spread.spread(x.shape)))
+        return out
+
+    def _lowered(self, step: Step, i: int) -> Ref:
+        prim = step.prim
+        special = LOWERED.get(prim.name)
+        if special is not None:
+            return special(self, step, i)
+        if isinstance(prim, View) or prim.name == "read":
+            return self.view(step, lambda x: prim.forward(np, x, **step.params))
+        if prim.scalar is not None and not step.params:
+            return self._elementwise(step)
+        raise NotHere
+
+    def _elementwise(self, step: Step) -> Ref:
+        values = [self.values[a] for a in step.args]
+        spec = self.values[step.outs[0]].spec
+        raws = [type(v.raw) if type(v.raw) in (int, float, bool, complex) else v.spec.dtype for v in values]
+        # A number from outside may be Python's, which takes the dtype of what it meets.
+        weak = [
+            _WEAK.get(v.spec.dtype.kind, t) if v.strides is None and v.raw is None else t
+            for t, v in zip(raws, values, strict=True)
+        ]
+        for tokens in (raws, weak):
+            found = operation_on(step.prim, tuple(tokens))
+            if found is not None and found.dtype == spec.dtype:
+                check(found)
+                return self.map(found.scalar, self.new(step), map(self.operand, step.args), found.takes)
+        raise NotHere
+
+    # -- views --
+    def view(self, step: Step, function: Callable[[Any], Any]) -> Ref:
+        """What ``function``, which doesn't look at entries, makes of the operand."""
+        ref = self.operand(step.args[0])
+        found = look(ref, function)
+        if found is None:
+            found = look(self.copied(ref), function)
+        if found is None:
+            raise NotHere
+        return found
+
+    def put(self, target: Ref, pieces: Iterable[tuple[Any, Ref, Any]]) -> Ref:
+        """Write into ``target`` at indices; each piece is ``(index there, what, index here)``."""
+        for there, ref, here in pieces:
+            place, part = look(target, at_index(there)), look(ref, at_index(here)) if here is not None else ref
+            if place is None or part is None:
+                raise NotHere
+            if math.prod(place.shape):
+                self.map(COPY, place, [part])
+        return target
+
+    def may_overwrite(self, place: int, i: int) -> bool:
+        """Whether nobody needs the value any more after the ``i``-th step."""
+        ref = self.refs.get(place)
+        if ref is None or self.program.storages[ref.storage].kind != "inner":
+            return False
+        viewers = self.viewers[ref.storage]
+        whole = ref.offset == 0 and self.program.storages[ref.storage].size == math.prod(ref.shape)
+        return whole and not any(v in self.kept or self.last_use.get(v, i) > i for v in viewers)
+
+
+_WEAK = {"f": float, "c": complex, "i": int}
+
+
+def check(apply: Apply) -> None:
+    """Raise ``CannotCompile`` for what isn't known in C."""
+    step = PlanStep(apply.name, apply.scalar, tuple(range(len(apply.takes))), apply.takes, apply.dtype)
+    check_plan(Plan(0, (), (), (step,), ()))
+    if any(t.char == "e" for t in (*apply.takes, apply.dtype)):
+        raise CannotCompile("float16")
+
+
+def _unfit(value: Value) -> bool:
+    dtype = value.spec.dtype
+    return not value.spec.size or dtype.kind not in "fciub" or dtype.char in "egG" or not dtype.isnative
+
+
+def _same_strides(ref: Ref, strides: tuple[int, ...]) -> bool:
+    return all(n == 1 or a == b for a, b, n in zip(ref.strides, strides, ref.shape, strict=True))
+
+
+def look(ref: Ref, function: Callable[[Any], Any]) -> Ref | None:
+    """What ``function`` makes of a view, if that is a view: found out on an array of bytes that lies likewise."""
+    first = sum((n - 1) * s for n, s in zip(ref.shape, ref.strides, strict=True) if s < 0)
+    last = sum((n - 1) * s for n, s in zip(ref.shape, ref.strides, strict=True) if s > 0)
+    memory = np.empty(last - first + 1, np.int8)
+    dummy = np.ndarray(ref.shape, np.int8, memory, -first, ref.strides)
+    found = function(dummy)
+    if not isinstance(found, np.ndarray):
+        return None
+    offset = found.__array_interface__["data"][0] - memory.__array_interface__["data"][0]
+    if not 0 <= offset < memory.size:
+        return None
+    return Ref(ref.storage, ref.offset + first + offset, found.strides, found.shape)
+
+
+def at_index(index: Any) -> Callable[[Any], Any]:
+    """Taking a part: as a view, even where it is a single entry."""
+    index = index if type(index) is tuple else (index,)
+    return lambda x: x[index if Ellipsis in [i for i in index if i is Ellipsis] else (*index, ...)]

@@ -1,0 +1,147 @@
+"""Which statements share a nest of loops, and where inner arrays lie.
+
+A statement joins a nest of its shape if nobody can tell: what it reads is read at the very index at which the nest
+writes it. Values that only one nest knows are no arrays at all, but variables in its loops.
+"""
+
+from __future__ import annotations
+
+from ..fused.c_order import ANGLES, instructions
+from .program import Fold, Map, Product, Program, Ref, Statement
+
+#: A nest takes no more statements when it has so many instructions, about: compilers take long for long loops.
+LONG = 200
+#: From so many on it ends where it would begin again: so the rounds of a user's loop become the same nests.
+ROUND = 40
+#: So many nests back is looked for one that a statement can join.
+_BACK = 24
+
+
+def takes_angles(statement: Map) -> bool:
+    """Whether it has functions that are fast for angles of a usual size alone."""
+    return bool(ANGLES.search(statement.apply.scalar)) and statement.apply.takes[0].kind == "f"
+
+
+class Nest:
+    """Statements that are done in the same loops, over ``shape``; or a single matrix product."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.statements: list[Statement] = []
+        self.instructions = 0
+        #: Whether it adds to what is there: then it can't be run again.
+        self.adds = False
+        self.takes_angles = False
+
+    def has_room(self, statement: Map | Fold, adds: bool, angles: bool) -> bool:
+        if self.instructions >= ROUND and _kind(statement) == _kind(self.statements[0]):
+            return False
+        return self.instructions < LONG and not (adds and self.takes_angles) and not (angles and self.adds)
+
+
+def _kind(statement: Statement) -> object:
+    return statement.apply if isinstance(statement, Map) else type(statement)
+
+
+class Nests:
+    """The nests of a program, in the order in which they run."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.nests: list[Nest] = []
+        #: Of each storage: who has written and read it, and where.
+        self._writes: dict[int, list[tuple[int, Ref | None]]] = {}
+        self._reads: dict[int, list[tuple[int, Ref | None]]] = {}
+        for statement in program.statements:
+            self._place(statement)
+        self.variables = self._only_here()
+
+    def _place(self, statement: Statement) -> None:
+        if isinstance(statement, Product):
+            self.nests.append(Nest(()))
+            self.nests[-1].statements.append(statement)
+            self._note(len(self.nests) - 1, [(statement.x, None), (statement.y, None)], (statement.out, None))
+            return
+        ins = statement.ins if isinstance(statement, Map) else (statement.x,)
+        # The entries of a sum are there when its loops have ended.
+        same = statement.out if isinstance(statement, Map) else None
+        adds = isinstance(statement, Map) and statement.out in statement.ins
+        angles = isinstance(statement, Map) and takes_angles(statement)
+        earliest = 0
+        for ref in ins:
+            earliest = max(earliest, self._after(self._writes, ref, ref))
+        earliest = max(earliest, self._after(self._writes, statement.out, same))
+        earliest = max(earliest, self._after(self._reads, statement.out, same))
+        at = len(self.nests)
+        for k in range(at - 1, max(earliest, at - _BACK) - 1, -1):
+            nest = self.nests[k]
+            if nest.shape == statement.shape and nest.has_room(statement, adds, angles) and nest.instructions:
+                at = k
+                break
+        if at == len(self.nests):
+            self.nests.append(Nest(statement.shape))
+        nest = self.nests[at]
+        nest.statements.append(statement)
+        nest.instructions += instructions(statement.apply.scalar) if isinstance(statement, Map) else 2
+        nest.adds |= adds
+        nest.takes_angles |= angles
+        self._note(at, [(ref, ref) for ref in ins], (statement.out, same))
+
+    def _after(self, table: dict[int, list[tuple[int, Ref | None]]], ref: Ref, same: Ref | None) -> int:
+        """The first nest that a statement may be in which touches ``ref``, after what is in the table."""
+        earliest = 0
+        for k, other in table.get(ref.storage, ()):
+            earliest = max(earliest, k if same is not None and other == same else k + 1)
+        return earliest
+
+    def _note(self, at: int, ins: list[tuple[Ref, Ref | None]], out: tuple[Ref, Ref | None]) -> None:
+        for ref, same in ins:
+            self._reads.setdefault(ref.storage, []).append((at, same))
+        self._writes.setdefault(out[0].storage, []).append((at, out[1]))
+
+    def _only_here(self) -> set[int]:
+        """The inner storages that need no memory."""
+        found = set()
+        for storage in self.program.storages:
+            known = self._writes.get(storage.number, []) + self._reads.get(storage.number, [])
+            alike = bool(known) and known[0][1] is not None and all(other == known[0] for other in known)
+            if storage.kind == "inner" and alike:
+                found.add(storage.number)
+        return found
+
+    def offsets(self) -> tuple[dict[int, int], int]:
+        """Where inner arrays lie in one block of memory, in bytes, and how large that is.
+
+        An array that isn't needed any more makes room for others.
+        """
+        spans: dict[int, tuple[int, int]] = {}
+        for table in (self._writes, self._reads):
+            for number, known in table.items():
+                if self.program.storages[number].kind == "inner" and number not in self.variables:
+                    first, last = spans.get(number, (len(self.nests), 0))
+                    nests = [k for k, _ in known]
+                    spans[number] = min(first, *nests), max(last, *nests)
+        ends: dict[int, list[int]] = {}
+        begins: dict[int, list[int]] = {}
+        for number, (first, last) in spans.items():
+            begins.setdefault(first, []).append(number)
+            ends.setdefault(last, []).append(number)
+        offsets: dict[int, int] = {}
+        free: dict[int, list[int]] = {}
+        top = 0
+        for k in range(len(self.nests)):
+            for number in begins.get(k, ()):
+                size = self._size(number)
+                if free.get(size):
+                    offsets[number] = free[size].pop()
+                else:
+                    offsets[number] = top
+                    top += size
+            for number in ends.get(k, ()):
+                free.setdefault(self._size(number), []).append(offsets[number])
+        return offsets, top
+
+    def _size(self, number: int) -> int:
+        """In bytes, in whole lines of the cache."""
+        storage = self.program.storages[number]
+        return -(-storage.size * storage.dtype.itemsize // 64) * 64

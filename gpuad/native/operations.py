@@ -1,0 +1,282 @@
+"""Operations that aren't element by element, nor views: each as statements."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..core.memory import look as look_along
+from ..core.record import Step
+from ..fused.pending import Apply
+from ..ops.index import Arrays, Region
+from . import blas
+from .lowering import COPY, LOWERED, Lowering, NotHere, at_index, check, look
+from .program import Product, Ref
+
+
+def lowers(*names: str) -> Callable[[Any], Any]:
+    """States how the primitives of these names become statements."""
+
+    def enter(function: Any) -> Any:
+        LOWERED.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
+
+
+@lowers("power_of_number")
+def _power(s: Lowering, step: Step, i: int) -> Ref:
+    exponent, (x,) = step.params["exponent"], map(s.operand, step.args)
+    scalar = {2: "{0} * {0}", -1: "1 / {0}", 0.5: "sqrt({0})"}.get(exponent)
+    dtype = s.values[step.outs[0]].spec.dtype
+    if dtype.kind not in "fc" or type(exponent) not in (int, float):
+        raise NotHere
+    if scalar is None:
+        exponent = s.program.constant(exponent, dtype)
+        check(Apply("power", "power({0}, {1})", (dtype, dtype), dtype))
+        return s.map("power({0}, {1})", s.new(step), [x, exponent])
+    return s.map(scalar, s.new(step), [x])
+
+
+@lowers("astype", "copied")
+def _cast(s: Lowering, step: Step, i: int) -> Ref:
+    (x,) = map(s.operand, step.args)
+    out = s.new(step)
+    if s.program.dtype(x).kind == "c" and s.program.dtype(out).kind != "c":
+        raise NotHere
+    return s.map(COPY, out, [x])
+
+
+@lowers("part")
+def _part(s: Lowering, step: Step, i: int) -> Ref:
+    return s.view(step, at_index(step.params["key"]))
+
+
+@lowers("read")
+def _read(s: Lowering, step: Step, i: int) -> Ref:
+    return s.view(step, lambda x: look_along(x, step.params["steps"]))
+
+
+@lowers("reshape")
+def _reshape(s: Lowering, step: Step, i: int) -> Ref:
+    return s.view(step, lambda x: x.reshape(step.params["shape"], order=step.params["order"]))
+
+
+@lowers("broadcast_to", "spread")
+def _broadcast(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), shape, axis = map(s.operand, step.args), step.params["shape"], step.params.get("axis")
+    if axis is not None and len(axis) < len(shape):
+        kept = tuple([1 if k in axis else n for k, n in enumerate(shape)])
+        x = look(x, lambda x: x.reshape(kept)) or look(s.copied(x), lambda x: x.reshape(kept)) or x
+    return x.spread(shape)
+
+
+def _axes(x: Ref, axis: tuple[int, ...] | None) -> tuple[int, ...]:
+    return tuple(range(len(x.shape))) if axis is None else axis
+
+
+def _shaped(s: Lowering, step: Step, ref: Ref) -> Ref:
+    """With or without the axes of length 1, as it should be."""
+    shape = s.values[step.outs[0]].spec.shape
+    found = look(ref, lambda x: x.reshape(shape))
+    if found is None:
+        raise NotHere
+    return found
+
+
+def _folded(how: str) -> Callable[[Lowering, Step, int], Ref]:
+    def lower(s: Lowering, step: Step, i: int) -> Ref:
+        (x,), dtype = map(s.operand, step.args), s.values[step.outs[0]].spec.dtype
+        if how != "add" and dtype.kind not in "fi":
+            raise NotHere
+        return _shaped(s, step, s.fold(how, x, _axes(x, step.params["axis"]), dtype))
+
+    return lower
+
+
+@lowers("mean")
+def _mean(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), dtype = map(s.operand, step.args), s.values[step.outs[0]].spec.dtype
+    if s.program.dtype(x) != dtype or dtype.kind not in "fc":
+        raise NotHere
+    return _shaped(s, step, _mean_of(s, x, _axes(x, step.params["axis"]), 0.0))
+
+
+def _mean_of(s: Lowering, x: Ref, axes: tuple[int, ...], ddof: float) -> Ref:
+    dtype = s.program.dtype(x)
+    total = s.fold("add", x, axes, dtype)
+    count = math.prod(x.shape[k] for k in axes) - ddof
+    out = s.program.array(total.shape, dtype)
+    return s.map("{0} / {1}", out, [total, s.program.constant(count, dtype)])
+
+
+@lowers("std", "var")
+def _var(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), dtype = map(s.operand, step.args), s.values[step.outs[0]].spec.dtype
+    axes, ddof = _axes(x, step.params["axis"]), float(step.params["ddof"])
+    if s.program.dtype(x) != dtype or dtype.kind != "f" or math.prod(x.shape[k] for k in axes) <= ddof:
+        raise NotHere
+    mean = _mean_of(s, x, axes, 0.0)
+    deviation = s.map("{0} - {1}", s.program.array(x.shape, dtype), [x, mean])
+    found = _mean_of(s, s.map("{0} * {0}", s.program.array(x.shape, dtype), [deviation]), axes, ddof)
+    if step.prim.name == "std":
+        found = s.map("sqrt({0})", s.program.array(found.shape, dtype), [found])
+    return _shaped(s, step, found)
+
+
+@lowers("sum_to")
+def _sum_to(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), shape = map(s.operand, step.args), step.params["shape"]
+    extra = len(x.shape) - len(shape)
+    axes = [k for k, n in enumerate(x.shape) if k < extra or (shape[k - extra] == 1 and n != 1)]
+    return _shaped(s, step, s.fold("add", x, axes, s.values[step.outs[0]].spec.dtype))
+
+
+@lowers("count")
+def _count(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), shape = map(s.operand, step.args), step.params["shape"]
+    if s.program.dtype(x).kind != "b":
+        raise NotHere
+    x = x.spread(shape)
+    total = s.fold("add", x, _axes(x, step.params["axis"]), np.dtype(np.int64))
+    return _shaped(s, step, s.map(COPY, s.program.array(total.shape, s.values[step.outs[0]].spec.dtype), [total]))
+
+
+@lowers("concatenate")
+def _concatenate(s: Lowering, step: Step, i: int) -> Ref:
+    axis, at, pieces = step.params["axis"], 0, []
+    for a in step.args:
+        ref = s.operand(a)
+        if not ref.shape:
+            raise NotHere
+        there = (*[slice(None)] * axis, slice(at, at + ref.shape[axis]))
+        pieces.append((there, ref, None))
+        at += ref.shape[axis]
+    return s.put(s.new(step), pieces)
+
+
+@lowers("stack")
+def _stack(s: Lowering, step: Step, i: int) -> Ref:
+    along = [slice(None)] * step.params["axis"]
+    return s.put(s.new(step), [((*along, k), s.operand(a), None) for k, a in enumerate(step.args)])
+
+
+@lowers("roll")
+def _roll(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), axes = map(s.operand, step.args), step.params["axes"]
+    if len(set(axes)) != len(axes) or len(axes) > 2:
+        raise NotHere
+    choices = []
+    for shift, axis in zip(step.params["shifts"], axes, strict=True):
+        n = x.shape[axis]
+        k = shift % n
+        choices.append([(slice(k, None), slice(None, n - k)), (slice(None, k), slice(n - k, None))][: 1 + bool(k)])
+    pieces = []
+    for chosen in itertools.product(*choices):
+        there, here = [slice(None)] * len(x.shape), [slice(None)] * len(x.shape)
+        for axis, (a, b) in zip(axes, chosen, strict=True):
+            there[axis], here[axis] = a, b
+        pieces.append((tuple(there), x, tuple(here)))
+    return s.put(s.new(step), pieces)
+
+
+@lowers("pad")
+def _pad(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), value = map(s.operand, step.args), step.params["constant_values"]
+    if type(value) not in (int, float):
+        raise NotHere
+    out = s.new(step)
+    s.map(COPY, out, [s.program.constant(value, s.program.dtype(out))])
+    inner = tuple([slice(b, b + n) for (b, _), n in zip(step.params["widths"], x.shape, strict=True)])
+    return s.put(out, [(inner, x, None)])
+
+
+#: Of larger arrays it isn't found out which entries are filled.
+_COUNTED = 1 << 20
+
+
+@lowers("scatter_add")
+def _scatter_add(s: Lowering, step: Step, i: int) -> Ref:
+    """Each term where it belongs: as it is where nothing is yet, else added."""
+    spec, indices = step.params["spec"], step.params["indices"]
+    if spec.size > _COUNTED or any(type(index) is Arrays for index in indices):
+        raise NotHere
+    out = s.new(step)
+    times = np.zeros(spec.shape, np.int16)
+    parts, cleared = [], False
+    for a, index in zip(step.args, indices, strict=True):
+        function = _along(index) if type(index) is Region else at_index(index)
+        there = look(out, function)
+        if there is None:
+            raise NotHere
+        part = function(times)
+        first = not part.any()
+        cleared |= not first and not part.all()
+        part += 1
+        if first and (part != 1).any():  # an entry is named twice
+            raise NotHere
+        parts.append((there, s.operand(a), first))
+    if cleared or not times.all():
+        s.map(COPY, out, [s.program.constant(0, spec.dtype)])
+    for there, ref, first in parts:
+        if math.prod(there.shape):
+            s.map(COPY if first else "{0} + {1}", there, [ref] if first else [there, ref])
+    return out
+
+
+def _along(region: Any) -> Callable[[Any], Any]:
+    return lambda x: look_along(x, region.steps)
+
+
+@lowers("write")
+def _write(s: Lowering, step: Step, i: int) -> Ref:
+    x, v, *arrays = step.args
+    if arrays:
+        raise NotHere
+    out = s.operand(x) if x not in (v,) and s.may_overwrite(x, i) else s.copied(s.operand(x), s.new(step).strides)
+    at = at_index(step.params["key"])
+    there = look(out, lambda whole: at(look_along(whole, step.params["steps"])))
+    if there is None:
+        raise NotHere
+    term = s.operand(v)
+    if term.storage == out.storage:
+        term = s.copied(term)
+    if math.prod(there.shape):
+        while len(term.shape) > len(there.shape) and term.shape[0] == 1:
+            term = Ref(term.storage, term.offset, term.strides[1:], term.shape[1:])
+        s.map(COPY, there, [term])
+    return out
+
+
+@lowers("matmul")
+def _matmul(s: Lowering, step: Step, i: int) -> Ref:
+    x, y = map(s.operand, step.args)
+    out = s.new(step)
+    dtype = s.program.dtype(out)
+    if dtype.char not in "fd" or s.program.dtype(x) != dtype or s.program.dtype(y) != dtype:
+        raise NotHere
+    found = out
+    if len(x.shape) == 1:
+        x, out = _with_axis(x, 0), _with_axis(out, len(out.shape) - (len(y.shape) > 1))
+    if len(y.shape) == 1:
+        y, out = _with_axis(y, 1), _with_axis(out, len(out.shape))
+    batch = out.shape[:-2]
+    x, y = (ref if blas.fits(ref) else s.copied(ref) for ref in (x, y))
+    if not blas.fits(out) or not blas.is_known(x, y, out):
+        raise NotHere
+    x, y = x.spread((*batch, *x.shape[-2:])), y.spread((*batch, *y.shape[-2:]))
+    s.program.statements.append(Product(x, y, out.spread(out.shape)))
+    return found
+
+
+def _with_axis(ref: Ref, at: int) -> Ref:
+    """With an axis of length 1 more."""
+    strides, shape = (*ref.strides[:at], 0, *ref.strides[at:]), (*ref.shape[:at], 1, *ref.shape[at:])
+    return Ref(ref.storage, ref.offset, strides, shape)
+
+
+LOWERED.update(max=_folded("maximum"), min=_folded("minimum"), sum=_folded("add"))

@@ -1,0 +1,101 @@
+// What whole small programs are made of: the calls of their nests of loops, one after another, and matrix products.
+// The generated source defines GPUAD_BLAS_INT, the whole numbers of the BLAS that it is given, and GPUAD_HEAD, the bytes
+// of a Python object before the address of an array's entries.
+#ifndef GPUAD_HOST_PROGRAM
+#define GPUAD_HOST_PROGRAM
+
+#include "host_math.h"
+#include "host_kernel.h"
+
+// -- the order of things ---------------------------------------------------------------------------
+// A nest of loops gets the addresses that it works on.
+typedef void (*gpuad_nest)(char **places);
+
+// The frame of a call: the code and how long it is, inner memory, constants, how many arrays; then the arrays, which are
+// Python objects, and the numbers, 16 bytes for each. The code is, for each nest: its number, how many places it has,
+// and for each of these what it lies in (inner memory, constants, numbers, then arrays) and the bytes from there.
+static void gpuad_run(const gpuad_slot *frame, const gpuad_nest *nests, int64_t most) {
+    const int64_t *code = frame[0].p, *const end = code + frame[1].i;
+    const int64_t arrays = frame[4].i;
+    char *bases[arrays + 3], *places[most];
+    bases[0] = frame[2].p;
+    bases[1] = frame[3].p;
+    bases[2] = (char *)(frame + 5 + arrays);
+    for (int64_t k = 0; k < arrays; ++k) bases[3 + k] = *(char **)((char *)frame[5 + k].p + GPUAD_HEAD);
+    while (code < end) {
+        const gpuad_nest nest = nests[code[0]];
+        const int64_t n = code[1];
+        code += 2;
+        for (int64_t k = 0; k < n; ++k, code += 2) places[k] = bases[code[0]] + code[1];
+        nest(places);
+    }
+}
+
+// -- matrix products ---------------------------------------------------------------------------------
+// Small ones: of m x k and k x n entries, with any strides, which are constants where these are called.
+#ifdef __FP_FAST_FMA
+#define GPUAD_FMA_f64(a, b, c) __builtin_fma(a, b, c)
+#define GPUAD_FMA_f32(a, b, c) __builtin_fmaf(a, b, c)
+#else
+#define GPUAD_FMA_f64(a, b, c) ((a) * (b) + (c))
+#define GPUAD_FMA_f32(a, b, c) ((a) * (b) + (c))
+#endif
+
+#define GPUAD_ALWAYS_INLINE static inline __attribute__((always_inline))
+
+#define GPUAD_PRODUCTS(T, S) \
+    GPUAD_ALWAYS_INLINE void gpuad_some_columns_##S( \
+        int64_t m, int64_t k, int64_t width, const stored_##S *restrict x, const stored_##S *restrict y, \
+        stored_##S *restrict z, int64_t x0, int64_t x1, int64_t y0, int64_t y1, int64_t z0, int64_t z1) { \
+        for (int64_t i = 0; i < m; ++i) { \
+            T row[32] = {0}; \
+            for (int64_t l = 0; l < k; ++l) { \
+                const T a = x[i * x0 + l * x1]; \
+                _Pragma("omp simd") for (int64_t j = 0; j < width; ++j) \
+                    row[j] = GPUAD_FMA_##S(a, y[l * y0 + j * y1], row[j]); \
+            } \
+            for (int64_t j = 0; j < width; ++j) z[i * z0 + j * z1] = row[j]; \
+        } \
+    } \
+    GPUAD_ALWAYS_INLINE void gpuad_rows_##S( \
+        int64_t m, int64_t k, int64_t n, const stored_##S *restrict x, const stored_##S *restrict y, \
+        stored_##S *restrict z, int64_t x0, int64_t x1, int64_t y0, int64_t y1, int64_t z0, int64_t z1) { \
+        int64_t j = 0; \
+        for (; j + 32 <= n; j += 32) \
+            gpuad_some_columns_##S(m, k, 32, x, y + j * y1, z + j * z1, x0, x1, y0, y1, z0, z1); \
+        if (n % 32) gpuad_some_columns_##S(m, k, n % 32, x, y + j * y1, z + j * z1, x0, x1, y0, y1, z0, z1); \
+    } \
+    GPUAD_ALWAYS_INLINE void gpuad_dots_##S( \
+        int64_t m, int64_t k, int64_t n, const stored_##S *restrict x, const stored_##S *restrict y, \
+        stored_##S *restrict z, int64_t x0, int64_t x1, int64_t y0, int64_t y1, int64_t z0, int64_t z1) { \
+        for (int64_t i = 0; i < m; ++i) \
+            for (int64_t j = 0; j < n; ++j) { \
+                T sum = 0; \
+                _Pragma("omp simd reduction(+:sum)") for (int64_t l = 0; l < k; ++l) \
+                    sum = GPUAD_FMA_##S(x[i * x0 + l * x1], y[l * y0 + j * y1], sum); \
+                z[i * z0 + j * z1] = sum; \
+            } \
+    }
+GPUAD_PRODUCTS(double, f64)
+GPUAD_PRODUCTS(float, f32)
+
+// Larger ones: those of the BLAS that NumPy uses, in its C interface.
+#define GPUAD_GEMM(T, S) \
+    typedef void (*gpuad_gemm_type_##S)( \
+        int, int, int, GPUAD_BLAS_INT, GPUAD_BLAS_INT, GPUAD_BLAS_INT, T, const stored_##S *, GPUAD_BLAS_INT, \
+        const stored_##S *, GPUAD_BLAS_INT, T, stored_##S *, GPUAD_BLAS_INT); \
+    static gpuad_gemm_type_##S gpuad_gemm_##S; \
+    GPUAD_ALWAYS_INLINE void gpuad_large_##S( \
+        int order, int64_t m, int64_t k, int64_t n, const stored_##S *x, const stored_##S *y, stored_##S *z, \
+        int flag_x, int64_t ld_x, int flag_y, int64_t ld_y, int64_t ld_z) { \
+        gpuad_gemm_##S(order, flag_x, flag_y, m, n, k, 1, x, ld_x, y, ld_y, 0, z, ld_z); \
+    }
+GPUAD_GEMM(double, f64)
+GPUAD_GEMM(float, f32)
+
+void gpuad_set_blas(void *f64, void *f32) {
+    gpuad_gemm_f64 = f64;
+    gpuad_gemm_f32 = f32;
+}
+
+#endif

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from .transforms.products import divergence as divergence
     from .transforms.products import ggnvp as ggnvp
     from .transforms.products import laplacian as laplacian
+    from .transforms.saved import load_jit as load_jit
     from .transforms.vmap import vmap as vmap
 
 __version__ = "0.1.0"
@@ -66,6 +67,7 @@ _LATER = {
     "transforms.cost": "cost",
     "transforms.forward": "jvp linearize",
     "transforms.jit": "jit",
+    "transforms.saved": "load_jit",
     "transforms.jacobians": "hessian hvp jacfwd jacobian jacrev",
     "transforms.vmap": "vmap",
     "checkpointing": "checkpoint checkpoint_sequence",

@@ -35,3 +35,11 @@ class MissingFunctionError(AttributeError, NotImplementedError):
 
 class MixedBackendError(TypeError):
     """Arrays of two backends met in one operation."""
+
+
+class SavedFileError(ValueError):
+    """A file isn't one that ``gpuad.jit(f).save`` has written, or not one for this version of gpuad."""
+
+
+class NotRecordedError(LookupError):
+    """A function that was loaded from a file was called in a way that the file has no recording of."""

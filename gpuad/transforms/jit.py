@@ -20,6 +20,7 @@ from ..core.pytree import children, rest
 from ..core.record import Line, Refused, recording
 from ..errors import UnsupportedError
 from ..fused.switch import on as fusion_on
+from ..graph.examples import Outline, outlined
 from ..graph.kinds import INPUTS, INPUTS_TOO, STATIC, hashable, named, replaced, sign, twice, without_whole_numbers
 from ..graph.replay import Segment
 from ..graph.report import Lowered, ReplayCost, count, describe
@@ -39,12 +40,12 @@ _VALUES = 4
 
 class _Recording:
     """What was recorded in surroundings of one kind, which ``read`` looks at. ``doubtful``: whether the next call has
-    to show that the same comes of the same arguments."""
+    to show that the same comes of the same arguments. ``outline``: what these are like."""
 
-    __slots__ = ("doubtful", "read", "tree")
+    __slots__ = ("doubtful", "outline", "read", "tree")
 
-    def __init__(self, read: Callable[[], Any], tree: Tree, doubtful: bool) -> None:
-        self.read, self.tree, self.doubtful = read, tree, doubtful
+    def __init__(self, read: Callable[[], Any], tree: Tree, doubtful: bool, outline: Any) -> None:
+        self.read, self.tree, self.doubtful, self.outline = read, tree, doubtful, outline
 
 
 class Jitted:
@@ -150,7 +151,7 @@ class Jitted:
             return result
         if cause is None:
             try:
-                self._enter(key, tree, run)
+                self._enter(key, tree, run, self._outline(args, kwargs))
             except Ungovernable as refusal:
                 cause = str(refusal), refusal.line
         if cause is not None:
@@ -162,7 +163,7 @@ class Jitted:
         kind = without_whole_numbers(key)
         return sum(without_whole_numbers(known) == kind for known in list(self.known)) >= _VALUES
 
-    def _enter(self, key: Any, tree: Tree | None, run: Run) -> None:
+    def _enter(self, key: Any, tree: Tree | None, run: Run, outline: Any) -> None:
         with self.lock:
             known = self.known.get(key) or []
             if isinstance(known, str):  # another thread has found out that it can't be replayed
@@ -171,7 +172,7 @@ class Jitted:
             tree = tree or Tree(len(run.record.given), self.name)
             tree.add(run.record.events, run.record.values, run.template)
             if fresh:
-                known = [*known[-_AROUND + 1 :], _Recording(run.read(), tree, run.around.doubtful)]
+                known = [*known[-_AROUND + 1 :], _Recording(run.read(), tree, run.around.doubtful, outline)]
             if len(self.known) >= _KINDS and key not in self.known:
                 self.known.pop(next(iter(self.known)), None)
             self.known[key] = known
@@ -187,6 +188,9 @@ class Jitted:
 
     def _static(self, args: Sequence[Any]) -> set[int]:
         return {i % len(args) for i in self.argnums if -len(args) <= i < len(args)} if args else set()
+
+    def _outline(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Outline:
+        return outlined(args, kwargs, {*self._static(args), *self.argnames})
 
     def _static_objects(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
         """What arguments count as constant but may hold what changes, and the classes of containers."""
@@ -288,6 +292,7 @@ def jit(
     environment turns recording off.
 
     ``jit(f).lower(*args)`` shows the recorded program, ``jit(f).cost(*args)`` counts what a replay does.
+    ``jit(f).save(path, *args)`` writes the recordings to a file, which ``gpuad.load_jit`` makes a function of again.
 
     >>> import numpy as np
     >>> from gpuad import grad
@@ -314,5 +319,10 @@ def jit(
     def cost(*args: Any, **kwargs: Any) -> ReplayCost:
         return count(call.way(args, kwargs)[0])
 
-    jitted.recordings, jitted.lower, jitted.cost = call, lower, cost  # type: ignore[attr-defined]
+    def save(path: Any, /, *args: Any, **kwargs: Any) -> None:
+        from .saved import save
+
+        save(call, path, args, kwargs)
+
+    jitted.recordings, jitted.lower, jitted.cost, jitted.save = call, lower, cost, save  # type: ignore[attr-defined]
     return jitted

@@ -1,0 +1,215 @@
+"""Jitted functions in files: written by ``jit(f).save``, and called again in another process, without ``f``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.record import is_array
+from ..errors import NotRecordedError, SavedFileError, UnsupportedError
+from ..graph import examples, saved_file
+from ..graph.data import Invalid, Packer, Unpacker, Unsaveable, text, whole
+from ..graph.kinds import INPUTS, INPUTS_TOO
+from ..graph.report import Lowered, ReplayCost, count, describe
+from ..graph.saved import Shared, Stretch, Tables, Way, ways_from_data, ways_to_data
+from ..graph.surroundings import Traced
+from ..graph.tree import Tree
+from .jit import Jitted, _Recording
+
+
+# -- saving -------------------------------------------------------------------------------------------
+def save(call: Jitted, path: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    """What ``jit(f).save(path, *args, **kwargs)`` does."""
+    from .. import __version__
+
+    if args or kwargs:
+        call.way(args, kwargs)  # which records what isn't yet
+    place = Path(os.fspath(path))
+    pack, tables = Packer(), Tables()
+    try:
+        kinds = [_kind_to_data(call, key, pack, tables) for key in list(call.known)]
+        program = {
+            "gpuad": __version__,
+            "numpy": np.__version__,
+            "name": call.name,
+            "static": [list(call.argnums), list(call.argnames)],
+            "whole numbers vary": call.inputs is INPUTS_TOO,
+            "kinds": [kind for kind in kinds if kind is not None],
+            "tables": tables,
+            "arrays": pack.arrays,
+        }
+    except Unsaveable as cause:
+        raise UnsupportedError(f"jit(f).save: {call.name} can't be saved, for a file can't hold {cause}") from None
+    if not program["kinds"]:
+        raise UnsupportedError(
+            f"jit(f).save: nothing is recorded of {call.name} as it is now: call it before, or give the arguments of a "
+            "call, as in save(path, x)"
+        )
+    saved_file.write(place, program, pack.blocks)
+
+
+def _kind_to_data(call: Jitted, key: Any, pack: Packer, tables: Tables) -> Any:
+    known = call.known[key]
+    if isinstance(known, str):
+        raise UnsupportedError(f"jit(f).save: a file holds recordings, but {known.removeprefix('gpuad.jit: ')}")
+    for recording in known:
+        around = recording.read()
+        if type(around) is not tuple:
+            continue
+        if recording.doubtful:
+            raise UnsupportedError(
+                f"jit(f).save: {call.name} reads what may be another at every call (the time, a file, random numbers); "
+                "call it once more with the same arguments, which shows whether the same comes of it"
+            )
+        arguments, inputs = examples.to_data(recording.outline, pack, call.inputs)
+        if inputs + len(around) != recording.tree.inputs:  # of a time when whole numbers counted as constant
+            return None
+        return {
+            "backend": key[0].name,
+            "arguments": arguments,
+            "around": [pack.data(x) for x in around],
+            "stretches": ways_to_data(recording.tree, pack, tables),
+        }
+    return None
+
+
+# -- loading ------------------------------------------------------------------------------------------
+class _Kind:
+    """What a file has for one kind of arguments."""
+
+    def __init__(self, start: Stretch, around: tuple[Any, ...], words: str) -> None:
+        self.start, self.around, self.words = start, around, words
+
+
+class _Loaded(Jitted):
+    """A file's recordings, and what calls them. A way is gone step by step before a program is made of it."""
+
+    def __init__(self, path: Path, program: dict[str, Any], block: bytes) -> None:
+        argnums, argnames = program["static"]
+        super().__init__(_no_program, tuple([whole(i, -255, 255) for i in argnums]), tuple(map(text, argnames)))
+        self.path, self.name = str(path), text(program["name"])
+        self.inputs = INPUTS_TOO if program["whole numbers vary"] is True else INPUTS
+        read = Unpacker(program["arrays"], block)
+        shared = Shared(program["tables"], read)
+        self.kinds: dict[Any, _Kind] = {}
+        for kind in program["kinds"]:
+            args, kwargs = examples.from_data(kind["arguments"], read)
+            key, flat = self.sign(args, kwargs)
+            around = tuple([read.data(x) for x in kind["around"]])
+            if not all(map(is_array, around)):
+                raise Invalid("what is around a function isn't arrays")
+            start = ways_from_data(kind["stretches"], len(flat) + len(around), shared)
+            words = examples.words(args, kwargs, self.inputs)
+            self.kinds[text(kind["backend"]), _kind_of(key)[1]] = _Kind(start, around, words)
+
+    def __call__(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        try:
+            key, flat = self.sign(args, kwargs)
+        except Traced:
+            raise UnsupportedError(
+                f"{self.name} was loaded from {self.path}, which has its operations as they were recorded. It can't be "
+                "differentiated, batched or recorded; do that before, and save jit(grad(f)), say"
+            ) from None
+        recordings = self.known.get(key) or self._recordings(key, args, kwargs, len(flat))
+        assert not isinstance(recordings, str)
+        inputs, tree = (*flat, *recordings[0].read()), recordings[0].tree
+        done, result = tree.run(inputs)
+        if done:
+            self.replayed += 1
+            return result
+        way = Way(self.kinds[_kind_of(key)].start, inputs, self.path)
+        with self.lock:
+            self.recorded += 1
+            tree.add(way.events, way.values, way.end)
+        return way.result
+
+    def _recordings(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any], inputs: int) -> Any:
+        kind = self.kinds.get(_kind_of(key))
+        if kind is None:
+            words = examples.words(args, kwargs, self.inputs)
+            known = "\n".join(f"  {backend}: {kind.words}" for (backend, _), kind in self.kinds.items())
+            raise NotRecordedError(
+                f"{self.path} has no recording of {self.name} for a call like\n  {key[0].name}: {words}\n"
+                f"but of\n{known}\nCall it like that, or save it again after a call like this"
+            )
+        tree = Tree(inputs + len(kind.around), self.name)
+        with self.lock:
+            return self.known.setdefault(key, [_Recording(lambda: kind.around, tree, False, None)])
+
+
+def _kind_of(key: Any) -> Any:
+    """A call's key without the state of fusion and of NumPy's errors. A file's recordings are for any."""
+    return key[0].name, key[2 + len(np.geterr()) :]
+
+
+def _no_program(*args: Any, **kwargs: Any) -> Any:
+    raise AssertionError("a function that was loaded has no program")
+
+
+def load_jit(path: Any) -> Any:
+    """The function that ``gpuad.jit(f).save(path)`` has written, ready to be called without ``f`` and without tracing.
+
+    It takes the arguments that ``f`` took when it was recorded: of the same containers, shapes, dtypes and strides,
+    and going the ways that were recorded. Anything else is a ``NotRecordedError``, which says what there is;
+    ``loaded.kinds`` lists it. ``loaded.lower(*args)`` and ``loaded.cost(*args)`` are those of ``jit``. Under another
+    transformation it can't be used: save ``jit(grad(f))``.
+
+    The first call that goes a way does so operation by operation, and a program is made of it for the next ones. Only
+    operations of gpuad's are called, on the numbers of the file and of the arguments: no code is taken from the file,
+    which may come from anybody. It may ask for much time or memory, though.
+
+    Raises ``SavedFileError`` if the file is damaged, isn't one of these, or was saved by another version of gpuad;
+    ``OSError`` if it can't be read.
+
+    >>> import gpuad, numpy as np, os, tempfile
+    >>> step = gpuad.jit(lambda w, x: w - 0.5 * gpuad.grad(lambda w: np.sum((w - x) ** 2))(w))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     step.save(os.path.join(folder, "step.gpuad"), np.zeros(2), np.ones(2))
+    ...     loaded = gpuad.load_jit(os.path.join(folder, "step.gpuad"))
+    >>> loaded(np.zeros(2), np.array([3.0, 4.0]))
+    array([3., 4.])
+    """
+    from .. import __version__
+
+    place = Path(os.fspath(path))
+    program, block = saved_file.read(place)
+    with _as_saved_file_error(place):
+        version = text(program["gpuad"])
+        if version != __version__:
+            raise SavedFileError(
+                f"{place} was saved by gpuad {version[:40]}, and this is gpuad {__version__}: save the function again"
+            )
+        call = _Loaded(place, program, block)
+
+    def loaded(*args: Any, **kwargs: Any) -> Any:
+        return call(args, kwargs)
+
+    def lower(*args: Any, **kwargs: Any) -> Lowered:
+        return describe(*call.way(args, kwargs))
+
+    def cost(*args: Any, **kwargs: Any) -> ReplayCost:
+        return count(call.way(args, kwargs)[0])
+
+    loaded.__name__ = loaded.__qualname__ = call.name
+    loaded.__doc__ = f"{call.name}, loaded from {place}."
+    loaded.recordings, loaded.lower, loaded.cost = call, lower, cost  # type: ignore[attr-defined]
+    loaded.kinds = [kind.words for kind in call.kinds.values()]  # type: ignore[attr-defined]
+    return loaded
+
+
+@contextlib.contextmanager
+def _as_saved_file_error(place: Path) -> Iterator[None]:
+    """Content that isn't what ``save`` writes may be of any kind, and fail in any way."""
+    try:
+        yield
+    except SavedFileError:
+        raise
+    except (Invalid, Traced) as error:
+        raise SavedFileError(f"{place} isn't as gpuad writes it: {error}") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, MemoryError) as error:
+        raise SavedFileError(f"{place} isn't as gpuad writes it: {type(error).__name__}: {error}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -67,7 +68,7 @@ class Plan:
         for step in steps:
             if retains(step):
                 held |= {owner for place in (*step.args, *step.outs) for owner in sharing.owners(place)}
-        free: list[int] = []
+        free: list[tuple[int, int]] = []
         ends: dict[int, list[int]] = {}
         block_of: dict[int, int] = {}
         for i, step in enumerate(steps):
@@ -87,7 +88,8 @@ class Plan:
                 block: int | None = block_of.pop(reused)
             else:
                 block = self._take(free, value.spec.size * value.spec.dtype.itemsize) if wanted else None
-            free += [block_of.pop(owner) for owner in gone]
+            for owner in gone:
+                insort(free, (self.sizes[block_of[owner]], block_of.pop(owner)))
             if block is not None and wanted:
                 self.of[out] = self._number(block, value)
                 block_of[out] = block
@@ -95,7 +97,7 @@ class Plan:
                 if end > i:
                     ends.setdefault(end, []).append(out)
                 else:
-                    free.append(block_of.pop(out))
+                    insort(free, (self.sizes[block], block_of.pop(out)))
 
     @staticmethod
     def _last_uses(steps: list[Step], sharing: Sharing) -> dict[int, int]:
@@ -106,18 +108,14 @@ class Plan:
                     last[owner] = i
         return last
 
-    def _take(self, free: list[int], size: int) -> int:
-        """A free block: the smallest that is large enough, else the largest, made larger."""
-        fitting = [b for b in free if self.sizes[b] >= size]
-        if fitting:
-            block = min(fitting, key=self.sizes.__getitem__)
-        elif free:
-            block = max(free, key=self.sizes.__getitem__)
-            self.sizes[block] = size
-        else:
+    def _take(self, free: list[tuple[int, int]], size: int) -> int:
+        """A free block, of those sorted by size: the smallest that is large enough, else the largest, made larger."""
+        k = bisect_left(free, (size, 0))
+        if not free:
             self.sizes.append(size)
             return len(self.sizes) - 1
-        free.remove(block)
+        _, block = free.pop(min(k, len(free) - 1))
+        self.sizes[block] = max(size, self.sizes[block])
         return block
 
     def _number(self, block: int, value: Value) -> int:

@@ -123,12 +123,16 @@ class Tree:
         """Find what every stretch has to hand on."""
         below: dict[int, set[int]] = {}
         for node in reversed(self.nodes()):
-            asked = set().union(*(below[id(child)] for child in node.children.values()))
+            # Sets are changed in place: copies at every stretch would take quadratic time.
+            asked, *more = [below.pop(id(child)) for child in node.children.values()] or [set()]
+            asked.update(*more)
             made = {out for step in node.steps for out in step.outs}
             exports = asked & made
             if exports != node.exports:
                 node.exports, node.segment = exports, None
-            below[id(node)] = (node.needed()[1] | asked) - made
+            asked |= node.needed()[1]
+            asked -= made
+            below[id(node)] = asked
 
     def _forget(self, leaf: Node) -> None:
         while leaf.parent is not None and len(leaf.parent.children) == 1:
@@ -143,13 +147,7 @@ class Tree:
         state: dict[int, Any] = {}
         while node is not None:
             segment = node.segment or self.compiled(node)
-            try:
-                found = segment.run(inputs, state)
-            except Exception as error:
-                line = segment.user_line_of(error)
-                if line is not None:
-                    error.add_note(f"gpuad.jit: in a replay of {line[0]}, line {line[1]}, in {line[2]}")
-                raise
+            found = segment.run(inputs, state)
             if not isinstance(node.end, Guard):
                 self.clock += 1
                 node.used = self.clock
@@ -170,18 +168,16 @@ class Tree:
 
     def compiled(self, node: Node) -> Segment:
         """The code of a stretch."""
-        if node.segment is None:
-            before: set[int] = set()
-            above = node.parent
-            while above is not None:
-                before |= above.exports
-                above = above.parent
-            steps, _ = node.needed()
+        segment = node.segment
+        if segment is None:
+            steps, wanted = node.needed()
+            made = node.simplifier.made
+            before = {place for place in wanted if place in made}.difference(*[step.outs for step in node.steps])
             values, find = node.simplifier.values, node.simplifier.find
-            node.segment = Segment(
+            segment = node.segment = Segment(
                 steps, values, find, self.inputs, before, sorted(node.exports), node.end, self.name
             )  # fmt: skip
-        return node.segment
+        return segment
 
 
 def _check_answers(node: Node, key: Any) -> None:

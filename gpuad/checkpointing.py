@@ -286,6 +286,13 @@ def _to_read(leaf: Any) -> Any:
     return leaf
 
 
+def _untraced(leaf: Any) -> Any:
+    leaf = settled(leaf)
+    if type(leaf) is Box:
+        raise unlike()
+    return leaf
+
+
 class Steps:
     """The steps from ``start`` until the last but one before ``end``, run without a record, as one operation."""
 
@@ -345,28 +352,21 @@ class Steps:
         count = len(self.which)
         with again():
             if not self.met[i] and not any(type(x) is Box for x in (*arrays_of(state), *rest)):
-                return self._plainly(state, i, rest)
+                return self._plainly(state, i, self.params.filled(map(settle, rest)))
             return self._one(state, i, rest[:count], Standing(rest[count:], self.met[i]).take)
 
-    def _plainly(self, state: Any, i: int, params: Leaves) -> Any:
+    def _plainly(self, state: Any, i: int, params: Any) -> Any:
         """The same where nothing is traced, as fast as the step is by itself."""
-        given = self.params.filled(map(settle, params))
         token = running.set(False)
         try:
             if not self.writes:
                 try:
-                    return self._untraced(self.step(tree_map(_to_read, state), i, *given))
+                    return tree_map(_untraced, self.step(tree_map(_to_read, state), i, *params))
                 except Exception:  # it may write into the state, and then has a copy from here on
                     self.writes = True
-            return self._untraced(self.step(tree_map(_copy, state), i, *given))
+            return tree_map(_untraced, self.step(tree_map(_copy, state), i, *params))
         finally:
             running.reset(token)
-
-    def _untraced(self, result: Any) -> Any:
-        result = tree_map(settled, result)
-        if any(type(leaf) is Box for _, leaf in leaves(result)):
-            raise unlike()
-        return result
 
     def _march(self, kept: list[tuple[int, int, Any]], hi: int, advance: Callable[[Any, int, int], Any]) -> Any:
         """The state before step ``hi - 1``, from the last one in ``kept``.
@@ -390,13 +390,16 @@ class Steps:
         recycle.drain()
         numbers = [k - self.count for k in argnums if k >= self.count]
         totals: list[tuple[Any, bool]] = [(None, False)] * len(numbers)  # and whether nobody else has it
+        plain = not any(type(x) is Box for x in args)
+        params = self.params.filled(map(settle, rest)) if plain else None
 
         # Where the cotangents are differentiated in turn, runs and steps are operations, too, that keep little.
         def advance(state: Any, lo: int, hi: int) -> Any:
             if traced:
                 return _sequence(lambda s, i, *r: self._again(s, i, r), lo, hi, self.memory, state, tuple(rest))
             for i in range(lo, hi):
-                state = self._again(state, i, rest)
+                quickly = plain and not self.met[i]
+                state = self._plainly(state, i, params) if quickly else self._again(state, i, rest)
             return state
 
         if traced or not kept:  # else they are here from the run itself

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import math
 import tracemalloc
 
@@ -403,6 +404,42 @@ def test_memory_of_a_loop():
     few, more = peak(checkpoint_sequence, 2), peak(checkpoint_sequence, 12)
     assert few < 2 + 11  # states, values of one step, and the buffers of temporaries
     assert few + 6 < more < 12 + 11
+
+
+@pytest.mark.parametrize("size", [60_000, 200_000])  # of which the larger ones' memory is recycled
+def test_memory_is_the_states_kept_and_what_one_step_needs(size):
+    def step(x, i, k):
+        return x + 0.1 * k * (np.roll(x, 1) + np.roll(x, -1) - 2.0 * x)
+
+    def peak(loss):
+        gradient = grad(loss, (0, 1))
+        gradient(x, 1.0)
+        tracemalloc.start()
+        gradient(x, 1.0)
+        most = tracemalloc.get_traced_memory()[1] / x.nbytes
+        tracemalloc.stop()
+        return most
+
+    x = np.linspace(0, 1, size)
+    run = checkpoint_sequence(step, 40, memory=5)
+    with gpuad.fusion(False):  # fused kernels keep values of a step, too, but not the same ones
+        one = peak(lambda x, k: np.sum(step(x, 0, k) ** 2))
+        many = peak(lambda x, k: np.sum(run(x, k) ** 2))
+    # The first of the states is the caller's. Beside one step there are the state it starts from, and a cotangent.
+    assert many < 4 + one + 2 + 0.5
+
+
+def test_nothing_waits_for_the_garbage_collector():
+    run = checkpoint_sequence(lambda x, i, w: np.tanh(x * w), 9, memory=3)
+    layer = checkpoint(lambda x: np.sin(x) * x)
+    grad(lambda x, w: np.sum(layer(run(x, w))), (0, 1))(X, W)
+    gc.collect()
+    gc.disable()
+    try:
+        grad(lambda x, w: np.sum(layer(run(x, w))), (0, 1))(X, W)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_what_is_refused():

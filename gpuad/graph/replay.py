@@ -218,10 +218,10 @@ class Segment:
         name = step.prim.name
         if name == "matmul":
             return True
-        if name in FILLINGS:
-            return fills(self, step)
         if name == "concatenate":
             return on_host(self, step)
+        if name in FILLINGS:
+            return fills(self, step)
         if name in REDUCERS:
             return on_host(self, step) and self.values[step.args[0]].spec.dtype.kind in "fc"
         return isinstance(step.prim.implementation(step.backend), np.ufunc)
@@ -266,6 +266,10 @@ class Segment:
             make = f"{self.thing('f', np.empty)}({spec.shape}, {self.thing('k', spec.dtype)})"
             statements.insert(0, f"{array} = {make}")
         return "; ".join(statements)
+
+    def is_last_use(self, step: Step, place: int) -> bool:
+        """Whether nobody needs a value after ``step``, which reads it."""
+        return place not in self.kept and self.steps[self.last_use[place]] is step
 
     def _unsettled(self, place: int, step: Step) -> str:
         """The text for an operand of an operation that waits."""

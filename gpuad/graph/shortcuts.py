@@ -14,6 +14,7 @@ import numpy as np
 
 from ..core.record import Step
 from ..ops.index import ARRAY, Arrays, Region
+from .waiting import compute_into
 
 #: A segment, which gives names to values and to things.
 Names = Any
@@ -148,6 +149,8 @@ def fills(s: Names, step: Step) -> bool:
         return True
     if name not in FILLINGS or not on_host(s, step):
         return False
+    if name == "concatenate":
+        return any(a in s.waiting.results for a in step.args)
     if name == "scatter_add":
         plain = not any(type(i) in (Arrays, Region) for i in params["indices"])
         return plain and 0 < params["spec"].size <= _COUNTED
@@ -201,7 +204,21 @@ def _stack(s: Names, step: Step, out: str) -> list[str]:
     return [f"{out}[{s.thing('k', (*along, k))}] = {s.name(a)}" for k, a in enumerate(step.args)]
 
 
+def _joined(s: Names, step: Step, out: str) -> list[str]:
+    """Each array where it belongs; what waits is computed there."""
+    along, starts = (slice(None),) * step.params["axis"], step.params["starts"]
+    lines = []
+    for a, (start, stop) in zip(step.args, itertools.pairwise(starts), strict=True):
+        there = f"{out}[{s.thing('k', (*along, slice(start, stop)))}]"
+        if a in s.waiting.results and a not in s.settled and step.args.count(a) == 1 and s.is_last_use(step, a):
+            lines.append(f"{s.thing('f', compute_into)}({there}, {s.names[a]})")
+        else:
+            lines.append(f"{there} = {s.name(a)}")
+    return lines
+
+
 FILLINGS: dict[str, Callable[[Names, Step, str], list[str]]] = {
+    "concatenate": _joined,
     "pad": _pad,
     "roll": _roll,
     "scatter_add": _scatter_add,

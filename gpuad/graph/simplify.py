@@ -19,6 +19,7 @@ from ..ops.contract import matmul
 from ..ops.declare import broadcast_to, registry
 from ..ops.elementwise import multiply, subtract
 from ..ops.shape import reshape, transpose
+from .stretches import scatter_in_stretches
 from .zeros import Zeros, scaled_rows
 
 _COMMUTATIVE = frozenset({"add", "multiply", "maximum", "minimum", "equal", "not_equal", "logical_and", "logical_or"})
@@ -89,11 +90,19 @@ class Simplifier:
 
     def step(self, prim: Any, args: tuple[int, ...], like: Step, value: Value, **params: Any) -> int:
         """One step more, where ``like`` was; returns the number of its result."""
+        out = self.new(value)
+        self._put(Step(prim, args, params, (out,), False, like.backend, like.errstate, like.line, like.units))
+        return self.find(out)
+
+    def new(self, value: Value) -> int:
+        """A number for one value more."""
         out = self.next
         self.next -= 1
         self.values[out] = value
-        self._put(Step(prim, args, params, (out,), False, like.backend, like.errstate, like.line, like.units))
-        return self.find(out)
+        return out
+
+    def constant(self, raw: Any) -> int:
+        return self.new(Value(spec_of(raw), getattr(raw, "strides", None), (), raw))
 
     def _put(self, step: Step) -> None:
         key = self._key(step) if is_pure(step.prim) else None
@@ -242,10 +251,7 @@ class Simplifier:
         number = self.number(place) if isinstance(raw, np.ndarray) and raw.ndim else None
         if number is None:
             return None
-        out = self.next
-        self.next -= 1
-        self.values[out] = Value(make_spec((), raw.dtype), (), (), np.array(number))
-        return out
+        return self.constant(np.array(number))
 
 
 _NOTHING = frozenset({"positive", "stop_gradient"})
@@ -351,10 +357,7 @@ def _sum_to(s: Simplifier, step: Step) -> bool:
     if not s.spec(out).size:
         return False
     count = float(s.spec(x).size // s.spec(out).size)
-    number = s.next
-    s.next -= 1
-    s.values[number] = Value(spec_of(count), None, (), count)
-    s._put(_replaced(step, multiply, (y, number)))
+    s._put(_replaced(step, multiply, (y, s.constant(count))))
     return True
 
 
@@ -407,4 +410,5 @@ _REWRITES: dict[str, Callable[[Simplifier, Step], bool]] = {
     "add": _add,
     "matmul": _matrix_product,
     "einsum": _matrix_product,
+    "scatter_add": scatter_in_stretches,
 }

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..core.box import make_spec, spec_of
+from ..core.box import make_spec
 from ..core.record import Step, Value
 from ..ops.declare import registry
 from ..ops.elementwise import add, multiply, negative
@@ -145,22 +145,13 @@ class Zeros:
         if where is None:
             return None
         entries = raw.reshape(-1)
-        self.known[place] = {line: self._constant(entries[line.key].copy()) for line in where}
+        self.known[place] = {line: self.s.constant(entries[line.key].copy()) for line in where}
         return self.known[place]
 
     # -- steps that are added --
-    def new(self, value: Value) -> int:
-        out = self.s.next
-        self.s.next -= 1
-        self.s.values[out] = value
-        return out
-
-    def _constant(self, raw: Any) -> int:
-        return self.new(Value(spec_of(raw), getattr(raw, "strides", None), (), raw))
-
     def emit(self, prim: Any, args: tuple[int, ...], like: Step, value: Value, **params: Any) -> int:
         """A step, simplified as any other; returns the number of its result."""
-        out = self.new(value)
+        out = self.s.new(value)
         self.s.add(Step(prim, args, params, (out,), False, like.backend, like.errstate, like.line, like.units))
         return self.s.find(out)
 
@@ -192,7 +183,7 @@ class Zeros:
         for n, k in zip(own, where, strict=True):
             numbers = numbers * n + (k if n != 1 else 0)
         if value.raw is not None:
-            return self._constant(value.raw.reshape(-1)[numbers])
+            return self.s.constant(value.raw.reshape(-1)[numbers])
         mine = line_of(numbers)
         if mine is None or not (_is_c(value) or len(own) == 1):
             return None

@@ -293,7 +293,7 @@ def _checkpoints(step: Any, how: str, size: int = 256, steps: int = 1000, memory
         ],
         [
             f"predicted are {evaluations(steps, memory)} evaluations and {steps} gradients of a single step",
-            "at the peak there are the states kept, what the gradient of a step needs, and the cotangent it starts from",
+            "at the peak there are the states kept, a cotangent, and what the gradient of a step needs",
         ],
     )
 

@@ -405,3 +405,22 @@ def assigning(x):
 
 def test_written_parts_of_zeros():
     faithful(gpuad.lift(lambda x: operator.iadd(gnp.zeros(3), x)), *three(), replays=2)
+
+
+def test_error_states_are_kinds_of_calls_in_every_context():
+    jitted = jit(lambda x: 1 / x)
+    for state in ("ignore", "raise", "ignore", "raise"):
+        with np.errstate(all=state):
+            if state == "raise":
+                with pytest.raises(FloatingPointError):
+                    jitted(np.zeros(2))
+            else:
+                assert np.isinf(jitted(np.zeros(2))).all()
+    before = np.seterr(divide="raise")
+    try:
+        with pytest.raises(FloatingPointError):
+            jitted(np.zeros(2))
+    finally:
+        np.seterr(**before)
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        jitted(np.zeros(2))

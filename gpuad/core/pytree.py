@@ -109,9 +109,15 @@ def _field_names(tree: Any) -> Sequence[str]:
         return ()
     if isinstance(tree, tuple):
         return tree._fields  # type: ignore[attr-defined, no-any-return]
-    import dataclasses  # there is one, so the program has imported it
+    names = _fields.get(type(tree))
+    if names is None:
+        import dataclasses  # there is one, so the program has imported it
 
-    return [f.name for f in dataclasses.fields(tree)]
+        names = _fields[type(tree)] = tuple([f.name for f in dataclasses.fields(tree)])
+    return names
+
+
+_fields: dict[type, tuple[str, ...]] = {}
 
 
 def rest(tree: Any) -> Any:

@@ -10,8 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..backend import current as current_backend
 from ..backend import owner_of_type
 from ..core import record
@@ -21,7 +19,18 @@ from ..core.record import Line, Refused, recording
 from ..errors import UnsupportedError
 from ..fused.switch import on as fusion_on
 from ..graph.examples import Outline, outlined
-from ..graph.kinds import INPUTS, INPUTS_TOO, STATIC, hashable, named, replaced, sign, twice, without_whole_numbers
+from ..graph.kinds import (
+    INPUTS,
+    INPUTS_TOO,
+    STATIC,
+    error_state,
+    hashable,
+    named,
+    replaced,
+    sign,
+    twice,
+    without_whole_numbers,
+)
 from ..graph.replay import Segment
 from ..graph.report import Lowered, ReplayCost, count, describe
 from ..graph.surroundings import Surroundings, Traced
@@ -66,7 +75,7 @@ class Jitted:
         self.warned: set[str] = set()
 
     def sign(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, list[Any]]:
-        key: list[Any] = [current_backend(), fusion_on(), *np.geterr().values()]
+        key: list[Any] = [current_backend(), fusion_on(), error_state()]
         flat: list[Any] = []
         static = self.argnums
         for i, arg in enumerate(args):

@@ -87,7 +87,7 @@ class _Kind:
 
 
 class _Loaded(Jitted):
-    """A file's recordings, and what calls them. A way is gone step by step before a program is made of it."""
+    """A file's recordings, and what calls them. A way is gone step by step at first."""
 
     def __init__(self, path: Path, program: dict[str, Any], block: bytes) -> None:
         argnums, argnames = program["static"]
@@ -97,6 +97,8 @@ class _Loaded(Jitted):
         read = Unpacker(program["arrays"], block)
         shared = Shared(program["tables"], read)
         self.kinds: dict[Any, _Kind] = {}
+        #: Ways that have been gone once; a program is made of them when there is a second call.
+        self.gone: dict[Any, list[Any]] = {}
         for kind in program["kinds"]:
             args, kwargs = examples.from_data(kind["arguments"], read)
             key, flat = self.sign(args, kwargs)
@@ -118,6 +120,11 @@ class _Loaded(Jitted):
         recordings = self.known.get(key) or self._recordings(key, args, kwargs, len(flat))
         assert not isinstance(recordings, str)
         inputs, tree = (*flat, *recordings[0].read()), recordings[0].tree
+        gone = self.gone[key]
+        if gone:
+            with self.lock:
+                while gone:
+                    tree.add(*gone.pop())
         done, result = tree.run(inputs)
         if done:
             self.replayed += 1
@@ -125,8 +132,12 @@ class _Loaded(Jitted):
         way = Way(self.kinds[_kind_of(key)].start, inputs, self.path)
         with self.lock:
             self.recorded += 1
-            tree.add(way.events, way.values, way.end)
+            gone.append((way.events, way.values, way.end))
         return way.result
+
+    def way(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        self(args, kwargs)
+        return super().way(args, kwargs)  # after another call
 
     def _recordings(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any], inputs: int) -> Any:
         kind = self.kinds.get(_kind_of(key))
@@ -139,12 +150,13 @@ class _Loaded(Jitted):
             )
         tree = Tree(inputs + len(kind.around), self.name)
         with self.lock:
+            self.gone.setdefault(key, [])
             return self.known.setdefault(key, [_Recording(lambda: kind.around, tree, False, None)])
 
 
 def _kind_of(key: Any) -> Any:
     """A call's key without the state of fusion and of NumPy's errors. A file's recordings are for any."""
-    return key[0].name, key[2 + len(np.geterr()) :]
+    return key[0].name, key[3:]
 
 
 def _no_program(*args: Any, **kwargs: Any) -> Any:

@@ -389,7 +389,7 @@ def test_programs_that_somebody_else_has_written(tmp_path, intact):
     original, _ = rewritten(intact, lambda p: p)
     every = list(places_of(original))[1:]
     refused = 0
-    for k in rng.permutation(len(every))[:400]:
+    for k in rng.permutation(len(every))[:200]:
         program, block = rewritten(intact, lambda p: p)
         *way, last = every[k]
         there = program
@@ -408,7 +408,7 @@ def test_programs_that_somebody_else_has_written(tmp_path, intact):
                     f(np.array([0.3, 0.6, 0.9]))
                 except Exception as error:
                     assert isinstance(error, (SavedFileError, NotRecordedError)) or error.__notes__
-    assert refused > 200
+    assert refused > 100
 
 
 @pytest.mark.parametrize(
@@ -467,6 +467,26 @@ def test_no_memory_is_read_that_isnt_the_arrays(tmp_path):
     saved_file.write(path, *rewritten(path.read_bytes(), change))
     with pytest.raises(ValueError, match="lead out of"):
         load_jit(path)(np.arange(4.0))
+
+
+def test_a_shape_that_may_vary_is_asked_for(tmp_path):
+    """What comes of a mask is of another length at another call: no program is made that doesn't look."""
+    path = saved(tmp_path, lambda x: np.sin(x[x > 0.0]), (np.array([1.0, -1.0]),), (np.ones(2),))
+    f = load_jit(path)
+    for x in (np.ones(2), np.array([-1.0, 1.0]), np.ones(2)):
+        assert_same(f(x), np.sin(x[x > 0.0]))
+    with pytest.raises(NotRecordedError, match="the shape of a value"):
+        f(-np.ones(2))
+
+    def change(program):
+        first, *others = program["kinds"][0]["stretches"]
+        (then,) = [s for s in others if "result" in s][:1]
+        steps, constants = first["steps"] + then["steps"], first["constants"] + then["constants"]
+        program["kinds"][0]["stretches"] = [{**then, "steps": steps, "constants": constants}]
+
+    saved_file.write(path, *rewritten(path.read_bytes(), change))
+    with pytest.raises(SavedFileError, match="a shape that may vary"):
+        load_jit(path)(np.ones(2))
 
 
 def test_operations_that_give_something_else_than_before(tmp_path, intact):

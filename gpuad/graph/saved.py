@@ -17,7 +17,18 @@ from ..array_methods import _NUMBERS as _AS_NUMBERS
 from ..backend import backend_of
 from ..core.box import itself, spec_of
 from ..core.pytree import tree_map
-from ..core.record import Guard, Line, PythonOperator, Step, Value, _sharing, answer_key, is_array, shape_of
+from ..core.record import (
+    Guard,
+    Line,
+    PythonOperator,
+    Step,
+    Value,
+    _shape_varies,
+    _sharing,
+    answer_key,
+    is_array,
+    shape_of,
+)
 from ..errors import NotRecordedError, SavedFileError
 from ..fused.pending import settle
 from .data import Invalid, Packer, Unpacker, Unsaveable, name_of, operation, text, whole
@@ -93,7 +104,7 @@ def _step_to_data(
     return [
         tables.number("operations", name), list(step.args), tables.number("parameters", parameters), list(step.outs),
         int(step.several), specs, tables.number("errors", step.errstate), tables.line(step.line),
-        int(getattr(step, "units", False)),
+        int(step.units),
     ]  # fmt: skip
 
 
@@ -190,15 +201,12 @@ def ways_from_data(entries: list[Any], inputs: int, shared: Shared) -> Stretch:
 def _stretch(entry: dict[str, Any], shared: Shared) -> Stretch:
     rows = []
     for prim, args, parameters, outs, several, specs, errors, line, units in entry["steps"]:
-        for table, number in ((shared.operations, prim), (shared.errors, errors), (shared.lines, line)):
-            whole(number, most=len(table) - 1)
         if len(outs) != len(specs) or not outs or (not several and len(outs) > 1):
             raise Invalid("an operation has another number of results")
-        expected = [shared.specs[whole(k, most=len(shared.specs) - 1)] for k in specs]
         rows.append(
             (
-                shared.operations[prim], tuple(args), shared.parameters(prim, whole(parameters)), tuple(outs),
-                bool(several), expected, shared.errors[errors], shared.lines[line], bool(units),
+                shared.operations[prim], tuple(args), shared.parameters(prim, parameters), tuple(outs), bool(several),
+                [shared.specs[k] for k in specs], shared.errors[errors], shared.lines[line], bool(units),
             )
         )  # fmt: skip
     constants = {number: shared.read.data(x) for number, x in entry["constants"]}
@@ -232,24 +240,21 @@ def _template(x: Any, read: Unpacker, count: list[int]) -> Any:
 
 def _check_numbers(stretch: Stretch, known: set[int], inputs: int) -> None:
     """That every value is there when it is read, and is made once."""
-    most = 4 * (len(known) + len(stretch.constants) + sum(len(row[3]) for row in stretch.rows)) + 64
-
-    def check_new(numbers: Iterable[int]) -> None:
-        for number in numbers:
-            if whole(number, inputs, most) in known:
-                raise Invalid("a value is made twice")
-            known.add(number)
-
-    def check_known(numbers: Iterable[int]) -> None:
-        for number in numbers:
-            if type(number) is not int or number not in known:
-                raise Invalid("a value is read that isn't there")
-
-    check_new(stretch.constants)
+    read = [number for row in stretch.rows for number in row[1]] + _asked_of(stretch.end)
+    made = [*stretch.constants, *[number for row in stretch.rows for number in row[3]]]
+    if not {*map(type, read), *map(type, made)} <= {int}:
+        raise Invalid("something else stands where the number of a value should")
+    if made and (min(made) < inputs or max(made) > 4 * (len(known) + len(made)) + 64):
+        raise Invalid("the number of a value is out of bounds")
+    if len(made) != len({*made}) or not known.isdisjoint(made):
+        raise Invalid("a value is made twice")
+    known.update(stretch.constants)
     for row in stretch.rows:
-        check_known(row[1])
-        check_new(row[3])
-    check_known(_asked_of(stretch.end))
+        if not known.issuperset(row[1]):
+            raise Invalid("a value is read that isn't there")
+        known.update(row[3])
+    if not known.issuperset(_asked_of(stretch.end)):
+        raise Invalid("a value is asked for that isn't there")
 
 
 def _asked_of(end: Guard | Result) -> list[int]:
@@ -260,7 +265,8 @@ def _find_last_uses(stretch: Stretch, wanted: set[int]) -> None:
     """Fill ``forget``; ``wanted`` is what stretches further on read, and becomes what is read from here on."""
     wanted.update(_asked_of(stretch.end))
     for row in reversed(stretch.rows):
-        stretch.forget.append(tuple({number for number in (*row[1], *row[3]) if number not in wanted}))
+        named = (*row[1], *row[3])
+        stretch.forget.append(() if wanted.issuperset(named) else tuple({*named} - wanted))
         wanted.update(row[1])
     stretch.forget.reverse()
 
@@ -274,6 +280,8 @@ class Way:
         self.values: list[Value] = []
         self.file = file
         self._raws: dict[int, Any] = {}
+        #: Values whose shape another call may find otherwise: a program asks for it next.
+        self._to_ask: list[int] = []
         for number, x in enumerate(inputs):
             self._enter(number, x, _value(x))
         stretch = start
@@ -281,12 +289,17 @@ class Way:
             for number, raw in stretch.constants.items():
                 self._enter(number, raw, _value(raw)._replace(raw=raw))
             for row, gone in zip(stretch.rows, stretch.forget, strict=True):
+                self._check_asked(not self._to_ask)
                 self._step(row)
                 for number in gone:
                     del self._raws[number]
             if isinstance(stretch.end, Result):
+                self._check_asked(not self._to_ask)
                 self.end = stretch.end
                 break
+            if self._to_ask:
+                asked = stretch.end.value, stretch.end.question
+                self._check_asked(asked == (self._to_ask.pop(0), shape_of))
             stretch = self._ask(stretch, stretch.end)
         self.result = self._result()
 
@@ -312,17 +325,22 @@ class Way:
             error.add_note(f"gpuad.load_jit: in {self.file}, recorded of {line[0]}, line {line[1]}, in {line[2]}")
             raise
         found = ans if type(ans) in (tuple, list) else (ans,)
-        if (type(ans) in (tuple, list)) is not several or len(found) != len(outs):
+        if (found is ans) is not several or len(found) != len(outs):
             raise self._otherwise(prim, line, f"{len(found)} results", f"{len(outs)}")
+        varies = _shape_varies(prim, raws)
         for out, x, spec in zip(outs, found, expected, strict=True):
             raw = settle(x)
-            if spec_of(raw) is not spec:
-                raise self._otherwise(prim, line, spec_of(raw), spec)
-            self._enter(out, raw, _value(raw, _sharing(raw, raws, args)))
-        step = Step(prim, args, params, outs, several, backend_of(raws), errors, line)
-        if units:
-            step.units = True
-        self.events.append(step)
+            value = _value(raw, _sharing(raw, raws, args))
+            if value.spec is not spec and not (varies and value.spec.dtype == spec.dtype):
+                raise self._otherwise(prim, line, value.spec, spec)
+            self._enter(out, raw, value)
+        if varies:
+            self._to_ask += outs
+        self.events.append(Step(prim, args, params, outs, several, backend_of(raws), errors, line, units))
+
+    def _check_asked(self, right: bool) -> None:
+        if not right:
+            raise SavedFileError(f"{self.file} isn't as gpuad writes it: it doesn't ask for a shape that may vary")
 
     def _otherwise(self, prim: Any, line: Line, got: Any, expected: Any) -> SavedFileError:
         return SavedFileError(

@@ -94,6 +94,8 @@ class _Loaded(Jitted):
         super().__init__(_no_program, tuple([whole(i, -255, 255) for i in argnums]), tuple(map(text, argnames)))
         self.path, self.name = str(path), text(program["name"])
         self.inputs = INPUTS_TOO if program["whole numbers vary"] is True else INPUTS
+        #: So many parts of a key are there without an argument: they say in which state of the process a call is made.
+        self.state = len(self.sign((), {})[0])
         read = Unpacker(program["arrays"], block)
         shared = Shared(program["tables"], read)
         self.kinds: dict[Any, _Kind] = {}
@@ -107,7 +109,7 @@ class _Loaded(Jitted):
                 raise Invalid("what is around a function isn't arrays")
             start = ways_from_data(kind["stretches"], len(flat) + len(around), shared)
             words = examples.words(args, kwargs, self.inputs)
-            self.kinds[text(kind["backend"]), _kind_of(key)[1]] = _Kind(start, around, words)
+            self.kinds[text(kind["backend"]), self._kind_of(key)[1]] = _Kind(start, around, words)
 
     def __call__(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         try:
@@ -129,18 +131,22 @@ class _Loaded(Jitted):
         if done:
             self.replayed += 1
             return result
-        way = Way(self.kinds[_kind_of(key)].start, inputs, self.path)
+        way = Way(self.kinds[self._kind_of(key)].start, inputs, self.path)
         with self.lock:
             self.recorded += 1
             gone.append((way.events, way.values, way.end))
         return way.result
+
+    def _kind_of(self, key: Any) -> Any:
+        """A call's key without the state of the process, but for its backend. A file's recordings are for any other."""
+        return key[0].name, key[self.state :]
 
     def way(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         self(args, kwargs)
         return super().way(args, kwargs)  # after another call
 
     def _recordings(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any], inputs: int) -> Any:
-        kind = self.kinds.get(_kind_of(key))
+        kind = self.kinds.get(self._kind_of(key))
         if kind is None:
             words = examples.words(args, kwargs, self.inputs)
             known = "\n".join(f"  {backend}: {kind.words}" for (backend, _), kind in self.kinds.items())
@@ -152,11 +158,6 @@ class _Loaded(Jitted):
         with self.lock:
             self.gone.setdefault(key, [])
             return self.known.setdefault(key, [_Recording(lambda: kind.around, tree, False, None)])
-
-
-def _kind_of(key: Any) -> Any:
-    """A call's key without the state of fusion and of NumPy's errors. A file's recordings are for any."""
-    return key[0].name, key[3:]
 
 
 def _no_program(*args: Any, **kwargs: Any) -> Any:

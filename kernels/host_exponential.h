@@ -2,7 +2,7 @@
 //
 // Bounds are the largest errors seen over millions of arguments of all sizes (tests/test_host_math.py holds a sample to
 // them), rounded up, in units of the last place (ulp) of the exact value, for denormal ones of the smallest normal:
-//   0.6 ulp  power_f32;   1 ulp  log, log2, log10;   1.25 ulp  exp, exp2, power_f64;   1.5 ulp  log1p, cosh;
+//   1 ulp  log, log2, log10, power (1.2 without fused multiply-adds);   1.25 ulp  exp, exp2;   1.5 ulp  log1p, cosh;
 //   2 ulp  log_expit, entr;   2.5 ulp  expm1, expit, asinh, acosh, atanh, logit_f64;   3 ulp  sinh, tanh;
 //   3.5 ulp  logit_f32;   logaddexp, logaddexp2: 2 ulp of the largest of arguments and result
 //
@@ -105,15 +105,6 @@ GPUAD_INLINE float gpuad_reduce_exp_f32(float x, float *rounded) {
     *rounded = GPUAD_FMA_F32(x, 0x1.715476p+0f, GPUAD_ROUND_F32);
     const float k = *rounded - GPUAD_ROUND_F32;
     return GPUAD_FMA_F32(k, -0x1.7f7d1cp-20f, GPUAD_FMA_F32(k, -0x1.62e4p-1f, x));
-}
-
-// exp(x + low), for a |low| much smaller than 1.
-GPUAD_INLINE double gpuad_exp_of_pair(double x, double low) {
-    x = 720.0 < x ? 720.0 : x;
-    x = -800.0 > x ? -800.0 : x;
-    double rounded;
-    const double r = gpuad_reduce_exp_f64(x, &rounded) + low;
-    return gpuad_scale_f64(1.0 + gpuad_expm1_near_0_f64(r), rounded);
 }
 
 GPUAD_INLINE double gpuad_exp_f64(double x) {
@@ -372,64 +363,96 @@ GPUAD_INLINE double gpuad_product(double a, double b, double *low) {
 #endif
     return high;
 }
-
-// log(x) for x > 0, with some 12 digits more than a double has; -inf for 0.
-GPUAD_INLINE double gpuad_long_log(double x, double *low) {
-    double k;
-    const double f = gpuad_split_any_f64(x, &k) - 1.0;
-    // s = f / (2 + f) in two parts
-    const double sum = 2.0 + f, sum_low = f - (sum - 2.0), inverse = 1.0 / sum, s = f * inverse;
-    double error;
-    const double back = gpuad_product(s, sum, &error), s_low = (((f - back) - error) - s * sum_low) * inverse;
-    double z_low;
-    const double z = gpuad_product(s, s, &z_low);
-    z_low += 2.0 * s * s_low;
-    double q = 0x1.e7870f9787c5ep-4;
-    q = GPUAD_FMA_F64(q, z, 0x1.dea89c9303e00p-4);
-    q = GPUAD_FMA_F64(q, z, 0x1.111d95359f5b8p-3);
-    q = GPUAD_FMA_F64(q, z, 0x1.3b13796708872p-3);
-    q = GPUAD_FMA_F64(q, z, 0x1.745d17d4bc83bp-3);
-    q = GPUAD_FMA_F64(q, z, 0x1.c71c71c658e5ap-3);
-    q = GPUAD_FMA_F64(q, z, 0x1.249249249283cp-2);
-    q = GPUAD_FMA_F64(q, z, 0x1.9999999999999p-2);
-    // log(m) = 2 s + s z (2/3 + z q), in two parts from here on
-    const double tail = z * q, c = 0x1.5555555555555p-1 + tail;
-    const double c_low = (0x1.5555555555555p-1 - c) + tail + 0x1.5555555555555p-55;
-    double zc_low, szc_low;
-    const double zc = gpuad_product(z, c, &zc_low);
-    zc_low += z * c_low + z_low * c;
-    const double szc = gpuad_product(s, zc, &szc_low);
-    szc_low += s * zc_low + s_low * zc;
-    const double log_m = 2.0 * s + szc, log_m_low = ((2.0 * s - log_m) + szc) + (2.0 * s_low + szc_low);
-    const double big = k * 0x1.62e42fefa38p-1, high = big + log_m;
-    // What a sum lacks, of two numbers of which none need be the larger (Knuth).
-    const double part = high - big, lacks = (big - (high - part)) + (log_m - part);
-    const double rest = lacks + (log_m_low + k * 0x1.ef35793c7673p-45), total = high + rest;
-    *low = x > 0 && x < INFINITY ? (high - total) + rest : 0.0;
-    return gpuad_log_domain_f64(x, total);
+// a b - c for a c near a b, rounded once.
+GPUAD_INLINE double gpuad_product_less_f64(double a, double b, double c) {
+#if GPUAD_HAS_FMA
+    return __builtin_fma(a, b, -c);
+#else
+    double low;
+    const double high = gpuad_product(a, b, &low);
+    return (high - c) + low;
+#endif
+}
+GPUAD_INLINE float gpuad_product_less_f32(float a, float b, float c) {
+#if GPUAD_HAS_FMA
+    return __builtin_fmaf(a, b, -c);
+#else
+    return (float)((double)a * b - c);
+#endif
 }
 
-// C's pow, which is NumPy's: what y does to 0, to infinity and to negative x is in C11, F.10.4.4.
-#define GPUAD_POWER_SPECIAL(T, S) \
-    const T half = y * (T)0.5; \
-    const int whole = floor##S(y) == y, odd = whole && floor##S(half) != half; \
-    const int undefined = x < 0 && !whole && x > -(T)INFINITY; \
-    const int one = y == 0 || x == 1 || (x == -1 && fabs##S(y) == (T)INFINITY); \
-    const T with_sign = odd ? copysign##S(size, x) : size; \
-    return one ? (T)1 : undefined ? (T)NAN : with_sign;
-GPUAD_INLINE double gpuad_power_f64(double x, double y) {
-    double low, error;
-    const double log_x = gpuad_long_log(fabs(x), &low);
-    // Beyond this any y is as good as infinite, and the parts of the product below might overflow.
-    double bounded = 0x1p70 < y ? 0x1p70 : y;
-    bounded = -0x1p70 > bounded ? -0x1p70 : bounded;
-    const double high = gpuad_product(log_x, bounded, &error), rest = error + low * bounded;
-    const double size = gpuad_exp_of_pair(high, fabs(high) < 800.0 ? rest : 0.0);
-    GPUAD_POWER_SPECIAL(double, )
+// (log2(1+f) log(2) / (2 s) - 1 - z/3) / z^2 times 2 / log(2) for s = f / (2+f), |s| <= 1/13, z = s^2; and
+// (2^r - 1 - r log(2)) / r^2 for |r| <= 1/2. Terms in pairs, so that no long chain of them waits for the one before.
+GPUAD_INLINE double gpuad_log2_tail_f64(double z, double zz) {
+    const double low = GPUAD_FMA_F64(z, 0x1.a61762a5059c9p-2, 0x1.2776c50ef9f2bp-1);
+    const double high = GPUAD_FMA_F64(z, 0x1.0c934703cf4bbp-2, 0x1.484b1a48dcc6fp-2);
+    return GPUAD_FMA_F64(zz, GPUAD_FMA_F64(zz, 0x1.ce39ec38989cep-3, high), low);
 }
-GPUAD_INLINE float gpuad_power_f32(float x, float y) {
-    const float size = (float)gpuad_exp_f64((double)y * gpuad_log_f64(fabs((double)x)));
-    GPUAD_POWER_SPECIAL(float, f)
+GPUAD_INLINE float gpuad_log2_tail_f32(float z, float zz) { return GPUAD_FMA_F32(z, 0x1.a9231ep-2f, 0x1.2775eap-1f); }
+GPUAD_INLINE double gpuad_exp2_bend_f64(double r, double rr) {
+    const double a = GPUAD_FMA_F64(r, 0x1.c6b08d704a0d4p-5, 0x1.ebfbdff82c59cp-3);
+    const double b = GPUAD_FMA_F64(r, 0x1.5d87fe78b3b9dp-10, 0x1.3b2ab6fba1118p-7);
+    const double c = GPUAD_FMA_F64(r, 0x1.ffcbfbf90b8f6p-17, 0x1.4309130c2881fp-13);
+    const double d = GPUAD_FMA_F64(r, 0x1.b5260c94855ddp-24, 0x1.62bfcd8392c4fp-20);
+    const double e = GPUAD_FMA_F64(r, 0x1.e8111a872a0f7p-32, 0x1.e612336a9cbafp-28), fourth = rr * rr;
+    const double high = GPUAD_FMA_F64(fourth, e, GPUAD_FMA_F64(rr, d, c));
+    return GPUAD_FMA_F64(fourth, high, GPUAD_FMA_F64(rr, b, a));
 }
+GPUAD_INLINE float gpuad_exp2_bend_f32(float r, float rr) {
+    const float a = GPUAD_FMA_F32(r, 0x1.c6af8800p-5f, 0x1.ebfbdc00p-3f);
+    const float b = GPUAD_FMA_F32(r, 0x1.5f03a400p-10f, 0x1.3b2e0200p-7f);
+    return GPUAD_FMA_F32(rr, GPUAD_FMA_F32(rr, 0x1.41552c00p-13f, b), a);
+}
+
+// ROUND: GPUAD_ROUND and twice the bias of exponents, whose bits, B, begin after DIGITS. TWO, THIRD: 2 / log(2), and a
+// third of it, in two parts; ODD, EVEN: half the difference of log2(4/3) and log2(4/5), and half their sum, the first
+// parts short; OUTSIDE: the bits of infinity less 1; MOST: 2^MOST and 2^-MOST are infinite and 0.
+#define GPUAD_POWER(T, N, U, S, B, DIGITS, ROUND, MOST, OUTSIDE, TWO, TWO_LO, THIRD, THIRD_LO, ODD, ODD_LO, EVEN, EVEN_LO) \
+    /* log2(x) for x >= 0, with some 12 binary digits more than T has. */ \
+    GPUAD_INLINE T gpuad_long_log2_##N(T x, T *low) { \
+        T k; \
+        /* x = 2^k m; m times 5/4, 1 or 3/4 is 1 + f with |f| <= 1/6, exactly. Comparisons would cost more. */ \
+        const T m = gpuad_split_any_##N(x, &k), by = rint##S(GPUAD_FMA_##U(m, (T)3.43, (T)-3.5)); \
+        const T f = gpuad_product_less_##N(m, GPUAD_FMA_##U(by, (T)-0.25, (T)1), 1); \
+        const T base = GPUAD_FMA_##U(by, GPUAD_FMA_##U(by, (T)EVEN, (T)ODD), k); \
+        const T sum = f + 2, s = f / sum, z = s * s, zz = z * z, term = z * (T)THIRD, t = (T)TWO + term; \
+        const T high = s * t, total = base + high; \
+        /* log2(1 + f) = s (TWO + z THIRD + z^2 tail). All that `total` lacks of it: what the sums and products above do, \
+         * and s, its product with 2 + f less f, by 1 / (2 + f) = (1 - s) / 2; times TWO / (1 - z), the slope. */ \
+        const T s_lacks = GPUAD_FMA_##U(s, f - (sum - 2), gpuad_product_less_##N(s, sum, f)); \
+        const T s_low = s_lacks * GPUAD_FMA_##U((T)0.5, s, (T)-0.5), slope = t + 2 * term; \
+        const T z_low = gpuad_product_less_##N(s, s, z), term_lacks = gpuad_product_less_##N(z, (T)THIRD, term); \
+        const T term_low = GPUAD_FMA_##U(z_low, (T)THIRD, GPUAD_FMA_##U(z, (T)THIRD_LO, term_lacks)); \
+        const T t_low = (((T)TWO - t) + term) + (term_low + (T)TWO_LO); \
+        const T base_low = by * GPUAD_FMA_##U(by, (T)EVEN_LO, (T)ODD_LO); \
+        const T sum_low = (high - (total - base)) + (gpuad_product_less_##N(s, t, high) + base_low); \
+        const T tail = GPUAD_FMA_##U(zz, gpuad_log2_tail_##N(z, zz), t_low); \
+        *low = GPUAD_FMA_##U(s, tail, GPUAD_FMA_##U(s_low, slope, sum_low)); \
+        /* -inf for 0, infinity and NaN as they are; `low` means nothing then. */ \
+        return gpuad_bits_##N(x) - 1 >= OUTSIDE ? (x - 1) * (T)INFINITY : total; \
+    } \
+    /* C's pow, which is NumPy's: what y does to 0, to infinity and to negative x is in C11, F.10.4.4. */ \
+    GPUAD_INLINE T gpuad_power_##N(T x, T y) { \
+        T low; \
+        const T size_x = fabs##S(x), log_x = gpuad_long_log2_##N(size_x, &low), product = y * log_x; \
+        const T rest = GPUAD_FMA_##U(y, low, gpuad_product_less_##N(y, log_x, product)); \
+        const int far = fabs##S(product) >= (T)MOST; \
+        const T high = far ? copysign##S((T)MOST, product) : product, more = far ? (T)0 : rest; \
+        /* In the lowest bits there is a whole number k, and twice the bias: 2^k is two factors, as k may be large. */ \
+        const T rounded = (high + more) + (T)ROUND, r = (high - (rounded - (T)ROUND)) + more; \
+        const T rr = r * r, part = GPUAD_FMA_##U(r, (T)0x1.62e42fefa39efp-1, rr * gpuad_exp2_bend_##N(r, rr)); \
+        const B half = gpuad_bits_##N(rounded) >> 1, other = gpuad_bits_##N(rounded) - half; \
+        const T size = (1 + part) * gpuad_of_bits_##N(half << DIGITS) * gpuad_of_bits_##N(other << DIGITS); \
+        const T by_2 = y * (T)0.5; \
+        const int whole = rint##S(y) == y, odd = whole & (rint##S(by_2) != by_2); \
+        const T of_size = (y == 0) | (size_x == 1) ? (T)1 : size; \
+        const T real = (x < 0) & (x > -(T)INFINITY) & !whole ? (T)NAN : of_size; \
+        return odd ? copysign##S(real, x) : real; \
+    }
+GPUAD_POWER(float, f32, F32, f, uint32_t, 23, 0x1.8001fcp23, 160, 0x7f7fffffu, 0x1.715476p+1, 0x1.4ae0cp-25, //
+    0x1.ec709ep-1, -0x1.e2fe02p-28, 0x1.795p-2, 0x1.c6f5382p-17, 0x1.7d8p-5, -0x1.fb692fep-17)
+GPUAD_POWER(double, f64, F64, , uint64_t, 52, 0x1.80000000007fep52, 1100, 0x7fefffffffffffffu, //
+    0x1.71547652b82fep+1, 0x1.777d0ffda0d24p-55, 0x1.ec709dc3a03fdp-1, 0x1.d27f05548af0cp-55, //
+    0x1.79538dea7p-2, 0x1.2f48b3094993ep-42, 0x1.7d60496dp-5, -0x1.12ce6312ebb82p-43)
 
 #endif

@@ -24,7 +24,7 @@ def kernels(plans, flags=()):
     """The plans as kernels, all of one library."""
     source = c_source.prelude() + "".join(c_source.function(plan, f"f{k}") for k, plan in enumerate(plans))
     try:
-        library = compiler.shared_library(source, (*host.FLAGS, *flags))
+        library = compiler.shared_library(source, (*host.flags(), *flags))
     except compiler.CompilerUnavailable as unavailable:
         # Of what there is in C, a compiler may lack float16 alone.
         if "refuses" in unavailable.reason and not re.search("f16|HALF", unavailable.reason):

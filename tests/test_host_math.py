@@ -52,7 +52,7 @@ BOUNDS = {
     "log_ndtr": (5, 0.6, "normal"),
 }
 INVERSES = ("erfinv", "erfcinv", "ndtri")
-TWO = {"power": (1.25, 0.6), "hypot": (1.5, 1.5), "atan2": (2.5, 2.5)}
+TWO = {"power": (1.2, 1.2), "hypot": (1.5, 1.5), "atan2": (2.5, 2.5)}
 #: What C's library has in long double under another name, or not at all.
 EXACT = {
     "expit": "1 / (1 + expl(-x))",
@@ -141,7 +141,7 @@ def library():
 
 def build(source):
     try:
-        return compiler.shared_library(source, host.FLAGS)
+        return compiler.shared_library(source, host.flags())
     except compiler.CompilerUnavailable as unavailable:
         pytest.skip(f"no C: {unavailable.reason}")
 
@@ -207,6 +207,47 @@ def test_errors_of_two_arguments(name, suffix, library):
         y = y.astype(dtype)
     error, said = worst(name, suffix, library, x, y)
     assert error <= TWO[name][suffix == "f32"], said
+
+
+@pytest.mark.parametrize("suffix", REALS)
+def test_powers_by_exact_arithmetic(suffix, library):
+    """Where an error of the logarithm counts most: results near the ends of what there is, bases near 1."""
+    mpmath = pytest.importorskip("mpmath")
+    dtype, rng = REALS[suffix][1], np.random.default_rng(1)
+    info = np.finfo(dtype)
+    x = np.concatenate([rng.uniform(0.5, 2, 700), 1 + rng.normal(size=300) / 1000, np.exp2(rng.uniform(-140, 127, 300))])
+    x = x.astype(dtype)
+    x = x[x != 1]
+    y = (rng.uniform(-0.98, 0.99, len(x)) * np.log(float(info.max)) / np.log(x.astype(float))).astype(dtype)
+    got = call(getattr(library[0], f"power_{suffix}"), dtype, x, y)
+    with mpmath.workprec(200):
+        for a, b, z in zip(x.tolist(), y.tolist(), got.tolist(), strict=True):
+            exact = mpmath.mpf(a) ** mpmath.mpf(b)
+            place = mpmath.mpf(2) ** (max(mpmath.frexp(exact)[1], info.minexp + 1) - info.nmant - 1)
+            assert abs(z - exact) <= 1.2 * place, (a, b, z)
+
+
+@pytest.mark.parametrize("suffix", REALS)
+def test_powers_of_special_values(suffix, library):
+    """All that C11, F.10.4.4 says of them: of zeros with their signs, infinities, nan, negative numbers."""
+    dtype = REALS[suffix][1]
+    info = np.finfo(dtype)
+    past_whole = 2.0 ** (info.nmant + 1)  # from here on there are whole numbers only, then even ones
+    around_1 = [0.3, 0.5, 1 - info.epsneg, 1, 1 + info.eps, 1.5, 2, 3, 4, 7, 1e3, 1023]
+    large = [past_whole / 2 - 0.5, past_whole / 2 + 1, past_whole - 1, past_whole + 2, info.max, np.inf]
+    one = np.array([0, info.smallest_subnormal, info.tiny, *around_1, *large], dtype)
+    one = np.concatenate([one, -one, np.array([np.nan], dtype)])
+    x, y = (a.ravel().copy() for a in np.meshgrid(one, one))
+    got = call(getattr(library[0], f"power_{suffix}"), dtype, x, y)
+    exact = call(getattr(library[1], f"exact_power_{suffix}"), np.longdouble, x, y)
+    with np.errstate(all="ignore"):
+        references = {"C's powl": exact.astype(dtype), "NumPy": np.power(x, y)}
+    for reference, want in references.items():
+        with np.errstate(all="ignore"):
+            same = (got == want) | (np.isnan(got) & np.isnan(want)) | (errors(got, want.astype(np.longdouble)) <= 2)
+        same &= np.isnan(want) | (np.signbit(got) == np.signbit(want))
+        wrong = [(x[k], y[k], got[k], want[k]) for k in np.flatnonzero(~same)]
+        assert not wrong, (reference, wrong[:8])
 
 
 @needs_long_double

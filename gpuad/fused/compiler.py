@@ -104,6 +104,11 @@ def unavailable() -> str | None:
     return next((why for (broken, _), why in _broken.items() if broken == compiler), None)
 
 
+def is_gcc() -> bool:
+    """Whether the compiler is GCC, by any name, and takes flags that others don't know. Raises as above."""
+    return "Free Software Foundation" in _compiler().identity
+
+
 def describe() -> str:
     """The compiler and its version, or why there is none: a line."""
     reason = unavailable()

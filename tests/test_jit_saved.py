@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
 import pickle
+import pkgutil
 import subprocess
 import sys
 import zipfile
@@ -17,10 +19,18 @@ import pytest
 
 import gpuad
 import gpuad.numpy as gnp
-from gpuad import grad, hessian, jit, jvp, load_jit, value_and_grad, vmap
+import gpuad.ops
+from gpuad import grad, hessian, jit, jvp, load_jit, value_and_grad, vjp, vmap
+from gpuad.backend import numpy_backend
+from gpuad.core.pytree import tree_map
 from gpuad.errors import NotRecordedError, SavedFileError, UnsupportedError
 from gpuad.graph import saved_file
+from gpuad.graph.data import name_of, operation
+from gpuad.ops.declare import registry
+from samples import all_samples
 from test_jit import assert_same, normal
+from test_jit_samples import RANDOM, is_derived
+from test_ops import inputs
 
 # -- programs -----------------------------------------------------------------------------------------
 
@@ -170,10 +180,11 @@ def files(tmp_path_factory):
     given = []
     for name, (f, calls) in PROGRAMS.items():
         jitted = jit(f, static_argnums=(1,) if name == "static" else (), static_argnames=STATIC.get(name, ()))
-        for args in calls:
-            jitted(*args)
         path = folder / f"{name}.gpuad"
-        jitted.save(path)
+        with gpuad.use("numpy"):
+            for args in calls:
+                jitted(*args)
+            jitted.save(path)
         given.append((name, str(path), calls))
     none = {"GPUAD_CACHE_DIR": str(folder / "empty"), "GPUAD_CC": "/nonexistent", "CC": "/nonexistent", "PATH": ""}
     return folder, pickle.loads(run_elsewhere(OTHER_PROCESS, given, **none))
@@ -196,6 +207,62 @@ def saved(tmp_path, f, *calls, **how):
     path = tmp_path / "f.gpuad"
     jitted.save(path)
     return path
+
+
+SOLVERS = ("scipy.integrate.quad", "scipy.integrate.odeint", "scipy.integrate.solve_ivp")  # which call the program
+
+
+@pytest.mark.parametrize("s", all_samples()[::9], ids=lambda s: s.label)
+def test_samples_of_primitives(s, tmp_path):
+    if s.label.startswith((*RANDOM, *SOLVERS)):
+        pytest.skip("isn't recorded")
+    args = inputs(s, numpy_backend)
+
+    def value(*args):
+        return s.f(gnp, *args)
+
+    def pullback(*args):
+        found, pull = vjp(value, *args)
+        return found, pull(tree_map(np.ones_like, found))
+
+    plain = pullback if is_derived(s, value, args) else value
+    path = tmp_path / "f"
+    jit(plain).save(path, *args)
+    loaded = load_jit(path)
+    for _ in range(2):
+        assert_same(loaded(*[x.copy() for x in args]), plain(*[x.copy() for x in args]), rtol=1e-9)
+
+
+def test_every_operation_is_found_by_its_name():
+    """In a process that has none of the modules yet which are imported when they are needed."""
+    for module in pkgutil.iter_modules(gpuad.ops.__path__):
+        importlib.import_module(f"gpuad.ops.{module.name}")
+    names = [name for name, prim in registry.items() if name not in ("quad", "adjoint_ode")]
+    code = "import pickle, sys; from gpuad.graph import data; list(map(data.operation, pickle.load(sys.stdin.buffer)))"
+    run_elsewhere(code, names)
+    for name in names:
+        assert name_of(operation(name)) == name
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_other_backends(backend, which, tmp_path):
+    weights, rows = backend.asarray(normal(3)), backend.asarray(np.array([0, 2]))
+    f = [
+        lambda x: value_and_grad(lambda x: (gnp.tanh(x) * weights + gnp.array([1.0, 2.0, 3.0])).sum())(x),
+        lambda x: (x[rows] if x.sum() > 0 else -x, x.T @ x),
+    ][which]
+    x = backend.asarray(normal(5, 3))
+    with gpuad.use(backend.name):
+        jitted, path = jit(f), tmp_path / "f"
+        for call in (x, -x):
+            jitted(call)
+        jitted.save(path)
+        loaded = load_jit(path)
+        for call in (x, -x, x + x, x):
+            for a, b in zip(loaded(call), f(call), strict=True):
+                assert type(a) is type(b)
+                np.testing.assert_allclose(backend.to_numpy(a), backend.to_numpy(b), rtol=1e-12)
+    assert loaded.recordings.replayed
 
 
 # -- saving -------------------------------------------------------------------------------------------
@@ -320,8 +387,8 @@ def test_lower_and_cost_of_a_loaded_function(tmp_path):
 @pytest.fixture(scope="module")
 def intact(tmp_path_factory):
     path = tmp_path_factory.mktemp("intact") / "f.gpuad"
-    jitted = jit(in_place)
-    jitted.save(path, np.array([0.3, 0.6, 0.9]))
+    with gpuad.use("numpy"):
+        jit(in_place).save(path, np.array([0.3, 0.6, 0.9]))
     return path.read_bytes()
 
 

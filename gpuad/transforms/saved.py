@@ -82,8 +82,18 @@ def _kind_to_data(call: Jitted, key: Any, pack: Packer, tables: Tables) -> Any:
 class _Kind:
     """What a file has for one kind of arguments."""
 
-    def __init__(self, start: Stretch, around: tuple[Any, ...], words: str) -> None:
-        self.start, self.around, self.words = start, around, words
+    def __init__(self, start: Stretch, inputs: int, around: tuple[Any, ...], words: str) -> None:
+        self.start, self.inputs, self.around, self.words = start, inputs, around, words
+
+
+class _Replay(_Recording):
+    """What has been replayed of a kind. ``gone``: ways gone once; of these there is a program from the next call on."""
+
+    __slots__ = ("gone", "start")
+
+    def __init__(self, kind: _Kind, name: str) -> None:
+        super().__init__(lambda: kind.around, Tree(kind.inputs, name), False, None)
+        self.start, self.gone = kind.start, list[Any]()
 
 
 class _Loaded(Jitted):
@@ -98,9 +108,9 @@ class _Loaded(Jitted):
         self.state = len(self.sign((), {})[0])
         read = Unpacker(program["arrays"], block)
         shared = Shared(program["tables"], read)
-        self.kinds: dict[Any, _Kind] = {}
-        #: Ways that have been gone once; a program is made of them when there is a second call.
-        self.gone: dict[Any, list[Any]] = {}
+        #: By what the arguments are like, and the backend that was chosen when it was recorded.
+        self.kinds: dict[Any, dict[str, _Kind]] = {}
+        self.replays: dict[Any, _Replay] = {}
         for kind in program["kinds"]:
             args, kwargs = examples.from_data(kind["arguments"], read)
             key, flat = self.sign(args, kwargs)
@@ -108,8 +118,8 @@ class _Loaded(Jitted):
             if not all(map(is_array, around)):
                 raise Invalid("what is around a function isn't arrays")
             start = ways_from_data(kind["stretches"], len(flat) + len(around), shared)
-            words = examples.words(args, kwargs, self.inputs)
-            self.kinds[text(kind["backend"]), self._kind_of(key)[1]] = _Kind(start, around, words)
+            found = _Kind(start, len(flat) + len(around), around, examples.words(args, kwargs, self.inputs))
+            self.kinds.setdefault(key[self.state :], {})[text(kind["backend"])] = found
 
     def __call__(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         try:
@@ -119,45 +129,45 @@ class _Loaded(Jitted):
                 f"{self.name} was loaded from {self.path}, which has its operations as they were recorded. It can't be "
                 "differentiated, batched or recorded; do that before, and save jit(grad(f)), say"
             ) from None
-        recordings = self.known.get(key) or self._recordings(key, args, kwargs, len(flat))
-        assert not isinstance(recordings, str)
-        inputs, tree = (*flat, *recordings[0].read()), recordings[0].tree
-        gone = self.gone[key]
-        if gone:
+        replay = self.replays.get(key) or self._replay(key, args, kwargs)
+        inputs, tree = (*flat, *replay.read()), replay.tree
+        if replay.gone:
             with self.lock:
-                while gone:
-                    tree.add(*gone.pop())
+                while replay.gone:
+                    tree.add(*replay.gone.pop())
         done, result = tree.run(inputs)
         if done:
             self.replayed += 1
             return result
-        way = Way(self.kinds[self._kind_of(key)].start, inputs, self.path)
+        way = Way(replay.start, inputs, self.path)
         with self.lock:
             self.recorded += 1
-            gone.append((way.events, way.values, way.end))
+            replay.gone.append((way.events, way.values, way.end))
         return way.result
 
-    def _kind_of(self, key: Any) -> Any:
-        """A call's key without the state of the process, but for its backend. A file's recordings are for any other."""
-        return key[0].name, key[self.state :]
+    def _replay(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> _Replay:
+        found = self.kinds.get(key[self.state :])
+        if found is None:
+            words = examples.words(args, kwargs, self.inputs)
+            known = "\n".join(f"  {line}" for line in self.words())
+            raise NotRecordedError(
+                f"{self.path} has no recording of {self.name} for a call like\n  {words}\nbut of\n{known}\n"
+                "Call it like that, or save it again after a call like this"
+            )
+        # Which backend makes new arrays plays no part any more, but it may have when the function was recorded.
+        kind = found.get(key[0].name) or next(iter(found.values()))
+        with self.lock:
+            replay = self.replays.setdefault(key, _Replay(kind, self.name))
+            self.known[key] = [replay]
+        return replay
+
+    def words(self) -> list[str]:
+        """What calls the file has recordings of."""
+        return list(dict.fromkeys(kind.words for found in self.kinds.values() for kind in found.values()))
 
     def way(self, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         self(args, kwargs)
         return super().way(args, kwargs)  # after another call
-
-    def _recordings(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any], inputs: int) -> Any:
-        kind = self.kinds.get(self._kind_of(key))
-        if kind is None:
-            words = examples.words(args, kwargs, self.inputs)
-            known = "\n".join(f"  {backend}: {kind.words}" for (backend, _), kind in self.kinds.items())
-            raise NotRecordedError(
-                f"{self.path} has no recording of {self.name} for a call like\n  {key[0].name}: {words}\n"
-                f"but of\n{known}\nCall it like that, or save it again after a call like this"
-            )
-        tree = Tree(inputs + len(kind.around), self.name)
-        with self.lock:
-            self.gone.setdefault(key, [])
-            return self.known.setdefault(key, [_Recording(lambda: kind.around, tree, False, None)])
 
 
 def _no_program(*args: Any, **kwargs: Any) -> Any:
@@ -211,7 +221,7 @@ def load_jit(path: Any) -> Any:
     loaded.__name__ = loaded.__qualname__ = call.name
     loaded.__doc__ = f"{call.name}, loaded from {place}."
     loaded.recordings, loaded.lower, loaded.cost = call, lower, cost  # type: ignore[attr-defined]
-    loaded.kinds = [kind.words for kind in call.kinds.values()]  # type: ignore[attr-defined]
+    loaded.kinds = call.words()  # type: ignore[attr-defined]
     return loaded
 
 

@@ -138,7 +138,8 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
         collected.enter(x)
     outputs = [collected.output(x, x in per_row) for x in targets]
     wanted: dict[Pending, memory_order.Order] = {}
-    if backend is numpy_backend and len(grid) > 1 and not all(map(memory_order.in_c_order, collected.operands)):
+    ours = backend is numpy_backend and len(grid) > 1 and not targets[0].stands_in
+    if ours and not all(map(memory_order.in_c_order, collected.operands)):
         wanted = memory_order.orders([*nodes, *targets])
     preferred = next((wanted[x] for x in targets if x in wanted and x.shape == grid), None)
     lengths, layout, order, summed, arrays = _layout(
@@ -249,7 +250,8 @@ def _layout(
     if row:
         for i, (a, s) in enumerate(zip(operands, strides, strict=True)):
             if not _is_one_loop(s[-row:], grid[-row:]):
-                operands[i] = a = backend.functions.broadcast_to(a, grid).copy()
+                wide = (*((1,) * (len(grid) - a.ndim) + a.shape)[:-row], *grid[-row:])
+                operands[i] = a = backend.functions.broadcast_to(a, wide).copy()
                 strides[i] = _strides(a, len(grid))
     else:
         whole = (s for a, s in zip(operands, strides, strict=True) if a.shape == grid and 0 not in a.strides)

@@ -45,7 +45,12 @@ def orders(arrays: Iterable[Pending]) -> dict[Pending, Order]:
             else:
                 found[x] = tuple([n for i, n in enumerate(order) if i not in op.axes])
         elif type(op) is View:
-            found[x] = _looked_at(x.args[0].shape, order_of(x.args[0]), op.aligned, x.shape)
+            order = order_of(x.args[0])
+            found[x] = (
+                _looked_at(x.args[0].shape, order, op.aligned, x.shape)
+                if op.axes is None
+                else tuple([order[i] for i in op.axes])
+            )
         else:
             operands = [(a.shape, order_of(a)) for a in x.args if isinstance(a, Pending)]
             found[x] = _of_result(whole, *[_broadcast(order, shape, x.shape) for shape, order in operands])
@@ -65,7 +70,9 @@ def _broadcast(order: Order, own: tuple[int, ...], shape: tuple[int, ...]) -> Or
 
 def _looked_at(own: tuple[int, ...], order: Order, aligned: tuple[int, ...] | None, shape: tuple[int, ...]) -> Order:
     if aligned is None:
-        return tuple(range(len(shape), 0, -1))
+        if [n for n in own if n != 1] != [n for n in shape if n != 1]:
+            return tuple(range(len(shape), 0, -1))
+        aligned = shape
     left = iter([k for n, k in zip(own, order, strict=True) if n != 1])
     return tuple([0 if n == 1 else next(left, 0) for n in aligned])
 

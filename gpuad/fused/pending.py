@@ -31,7 +31,8 @@ READS = 24
 #: Whether a sweep is running in this thread or task.
 backwards: ContextVar[bool] = ContextVar("gpuad_backwards", default=False)
 
-_serial = itertools.count().__next__
+#: Numbers arrays that wait in the order in which they were made.
+serial = itertools.count().__next__
 
 
 class Apply(NamedTuple):
@@ -59,7 +60,10 @@ class View(NamedTuple):
     """Something done to an array when it is there, at no cost. If it is broadcast: what ``aligned`` shape it has."""
 
     function: Callable[[Any], Any]
-    aligned: tuple[int, ...] | None
+    aligned: tuple[int, ...] | None = None
+    #: Whether it is reshaped, or its ``axes`` are put in another order: see ``fused.rearrange``.
+    rearranges: bool = False
+    axes: tuple[int, ...] | None = None
 
 
 class Region:
@@ -96,6 +100,8 @@ class Pending:
     __hash__ = object.__hash__  # tables of them go by identity
     #: Who computes.
     backend: ClassVar[Backend]
+    #: Whether it stands in for others: see ``fused.rearrange``.
+    stands_in: ClassVar[bool] = False
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     #: ``None`` until it is computed.
@@ -267,7 +273,10 @@ def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[in
             if a.depth > depth:
                 depth = a.depth
             other: Region | None = a.region
-            if type(a.op) is Apply and a.shape == shape and other is not None:  # it is if a thread has just computed it
+            # It is ``None`` if a thread has just computed it.
+            if a.shape == shape and other is not None and (type(a.op) is Apply or _rearranged(a)):
+                if type(a.op) is not Apply:
+                    simple = False
                 while other.joined is not None:
                     other = other.joined
                 if region is None:
@@ -292,10 +301,14 @@ def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[in
     found = kind()
     found.shape, found.dtype, found.value = shape, op.dtype, None
     found.op, found.args, found.depth, found.times = op, args, depth, 0
-    found.region, found.serial, found.small = region, _serial(), False
+    found.region, found.serial, found.small = region, serial(), False
     if sweeping:
         region.last = weakref.ref(found)
     return found
+
+
+def _rearranged(x: Pending) -> bool:
+    return type(x.op) is View and x.op.rearranges
 
 
 def _make_room(args: tuple[Any, ...], regions: list[Region]) -> None:
@@ -309,7 +322,7 @@ def _make_room(args: tuple[Any, ...], regions: list[Region]) -> None:
     largest = max(regions, key=lambda region: region.steps)
     last = largest.last() if largest.last is not None else None
     if last is None or last.value is not None:
-        there = [a for a in args if isinstance(a, Pending) and a.value is None and type(a.op) is Apply]
+        there = [a for a in args if isinstance(a, Pending) and a.value is None and type(a.op) is not Sum]
         last = max((a for a in there if region_of(a) is largest), key=lambda a: a.serial)
     largest.steps = min(largest.steps, FORWARD // 2)
     totals = [t for t in [r() for r in largest.totals] if t is not None]
@@ -362,7 +375,7 @@ def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...], how: str = 
     found = type(x)()
     found.shape, found.dtype, found.value = shape, x.dtype, None
     found.op, found.args, found.depth, found.times = Sum(axes, how), (x,), x.depth + 1, 0
-    found.region, found.serial, found.small = Region(), _serial(), False
+    found.region, found.serial, found.small = Region(), serial(), False
     if how == "add":
         with planning:
             if x.value is None and type(x.op) is Apply:
@@ -372,14 +385,12 @@ def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...], how: str = 
     return found
 
 
-def viewed(
-    x: Pending, function: Callable[[Any], Any], shape: tuple[int, ...], aligned: tuple[int, ...] | None = None
-) -> Pending:
-    """``function(x)``, which costs nothing once ``x`` is there; if it is, it is done at once."""
+def viewed(x: Pending, view: View, shape: tuple[int, ...]) -> Pending:
+    """``view`` of ``x``, which has that shape; if ``x`` is there, it is done at once."""
     if x.value is not None:
-        return leaf(type(x), function(x.value))
+        return leaf(type(x), view.function(x.value))
     found = type(x)()
     found.shape, found.dtype, found.value = shape, x.dtype, None
-    found.op, found.args, found.depth, found.times = View(function, aligned), (x,), x.depth, 0
-    found.region, found.serial, found.small = Region(), _serial(), False
+    found.op, found.args, found.depth, found.times = view, (x,), x.depth, 0
+    found.region, found.serial, found.small = region_of(x) if view.rearranges else Region(), serial(), False
     return found

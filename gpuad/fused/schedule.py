@@ -23,6 +23,12 @@ from .pending import Apply, Pending, Sum, View, is_row, region_of
 def compute(waiting: Sequence[Pending]) -> None:
     """Compute pending arrays, together where they belong together."""
     needed = _Needed(waiting)
+    if needed.rearranged:
+        from .rearrange import placed
+
+        del needed
+        waiting, _held = placed([x for x in waiting if x.value is None])
+        needed = _Needed(waiting)
     kernels: dict[Any, list[Pending]] = {}
     views: list[Pending] = []
     x = None
@@ -66,6 +72,7 @@ class _Needed:
         self.stages: dict[Pending, int] = {}  # of every array on the way
         self.rows: dict[Pending, tuple[tuple[int, ...], int]] = {}
         self._axes: dict[tuple[int, ...], int] = {}  # of a grid, how many axes make a row
+        self.rearranged = False  # whether it reads what waits in another shape than it is computed in
         stack = list(self.found)
         while stack:
             x = stack[-1]
@@ -86,6 +93,8 @@ class _Needed:
             self.found.pop(x, None)
             self.stages[x] = 0
             return
+        if type(x.op) is not View:
+            self.rearranged |= any(type(a.op) is View and a.op.rearranges for a in inside)
         row = self._row(x, inside)
         if row is not None:
             self.rows[x] = row
@@ -176,7 +185,8 @@ def _compute_together(roots: list[Pending], rows: dict[Pending, tuple[tuple[int,
         waiting = [s for s in [r() for r in region.sums] if s is not None and s.value is None]
         region.sums = list(map(weakref.ref, waiting))
         for s in waiting:
-            if id(s) not in asked and s not in nodes and not _splits(s, row) and _within_reach(s.args[0], nodes):
+            new = id(s) not in asked and s not in nodes and s.args[0].shape == grid
+            if new and not _splits(s, row) and _within_reach(s.args[0], nodes):
                 roots.append(s)
         for s in roots:
             if type(s.op) is Sum and s.args[0] in nodes and s not in nodes:

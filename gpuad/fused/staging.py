@@ -13,7 +13,22 @@ import numpy as np
 
 from ..backend import numpy_backend, owner_of_type, register_lazy
 from ..backend.interface import Backend
-from .pending import Apply, DevicePending, HostPending, Pending, apply, is_row, leaf, lift, settle, total, viewed
+from .pending import (
+    LARGE,
+    Apply,
+    DevicePending,
+    HostPending,
+    Pending,
+    View,
+    apply,
+    backwards,
+    is_row,
+    leaf,
+    lift,
+    settle,
+    total,
+    viewed,
+)
 
 _WEAK = (float, int, bool, complex)
 
@@ -232,7 +247,62 @@ def staged_view(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) 
         found = prim.evaluate((raw,), params)
         return found.value if isinstance(found, Pending) else found
 
-    return viewed(x, look, shape, aligned)
+    return viewed(x, View(look, aligned), shape)
+
+
+#: To compute an array in another shape than its own takes some 10 µs per operation more. So it is worth it for those
+#: that are so many times as large as others that wait.
+_WORTH_REARRANGING = 2
+
+
+def _is_worth_rearranging(x: Any) -> bool:
+    return isinstance(x, Pending) and x.value is None and x.nbytes >= _WORTH_REARRANGING * LARGE[x.backend]
+
+
+def staged_reshape(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of ``reshape``. Whether it is a view or a copy must be known, for the program may write into it."""
+    (x,), shape = args, params["shape"]
+    if not _is_worth_rearranging(x) or params["order"] != "C":
+        return NotImplemented
+    size, given = x.size, 1
+    for n in shape:
+        given *= n
+    if given < 0 and size % given == 0:
+        shape = tuple([size // -given if n < 0 else n for n in shape])
+    elif given != size:
+        return NotImplemented
+    alike = [n for n in shape if n != 1] == [n for n in x.shape if n != 1]
+    if not (alike or backwards.get() or _lies_in_order(x)):
+        return NotImplemented
+    return viewed(x, View(lambda raw: raw.reshape(shape), rearranges=True), shape)
+
+
+def _lies_in_order(x: Pending) -> bool:
+    """Whether what waits would be C-contiguous in a program that computes it at once."""
+    stack, seen = [x], {id(x)}
+    while stack:
+        y = stack.pop()
+        if type(y.op) is View and (y.op.axes is not None or not y.op.rearranges):
+            return False
+        for a in y.args:
+            if isinstance(a, Pending) and id(a) not in seen and a.size == y.size:
+                seen.add(id(a))
+                if a.value is None:
+                    stack.append(a)
+                elif not a.value.flags.c_contiguous:
+                    return False
+    return True
+
+
+def staged_transpose(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of ``transpose``."""
+    (x,), axes = args, params["axes"]
+    if not _is_worth_rearranging(x):
+        return NotImplemented
+    order = tuple(range(x.ndim))[::-1] if axes is None else axes
+    return viewed(
+        x, View(lambda raw: raw.transpose(order), rearranges=True, axes=order), tuple([x.shape[i] for i in order])
+    )
 
 
 def staged_sum(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
@@ -287,4 +357,4 @@ def staged_sum_to(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]
         return NotImplemented
     extra = x.ndim - len(shape)
     axes = tuple(i for i, n in enumerate(x.shape) if i < extra or (shape[i - extra] == 1 and n != 1))
-    return total(x, axes, shape) if axes else viewed(x, lambda raw: raw.reshape(shape), shape)
+    return total(x, axes, shape) if axes else viewed(x, View(lambda raw: raw.reshape(shape), rearranges=True), shape)

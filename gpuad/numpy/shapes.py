@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from ..core.box import Box, spec_of
+from ..core.box import Box, sample, spec_of
 from ..core.memory import lying
+from ..fused.pending import Pending
 from ..ops import declare
 from ..ops import shape as s
 from ..ops.index import getitem
@@ -45,7 +46,8 @@ def ravel(a: Any, order: Any = "C") -> Any:
     if order in ("K", "k"):  # as it lies in memory
         strides = getattr(lying(a) if type(a) is Box else a, "strides", ())
         a, order = s.transpose(a, axes=tuple(sorted(range(len(strides)), key=lambda i: -abs(strides[i])))), "C"
-    return laid_out(s.reshape(a, shape=(-1,), order=order_of(a, order)), "C")
+    found = s.reshape(a, shape=(-1,), order=order_of(a, order))
+    return found if isinstance(sample(found), Pending) else laid_out(found, "C")  # what waits will lie so
 
 
 @numpy_function("expand_dims")
@@ -192,6 +194,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     if axis is None:
         total = sum(int(n) for n in (shift if np.iterable(shift) else [shift]))
         return s.reshape(s.roll(ravel(a), shifts=(total,), axes=(0,)), shape=shape_of(a), order="C")
+    if type(shift) is int and type(axis) is int and 0 <= axis < len(shape_of(a)):  # as in most calls
+        return s.roll(a, shifts=(shift,), axes=(axis,))
     axes = normalize_axis_tuple(axis, len(shape_of(a)), allow_duplicate=True)
     pairs = [(int(n), int(i)) for n, i in np.broadcast(shift, axes)]
     return s.roll(a, shifts=tuple(n for n, _ in pairs), axes=tuple(i for _, i in pairs))

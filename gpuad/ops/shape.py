@@ -7,6 +7,7 @@ from typing import Any
 from ..core.batch import Batch
 from ..core.memory import View
 from ..core.primitive import Primitive
+from ..fused.staging import staged_reshape, staged_transpose
 from .batching import joined, leading, on_diagonal, over_axes, padded, reshaped, transposed
 from .declare import fit, operation, variadic, view
 from .index import getitem
@@ -22,6 +23,7 @@ reshape: View = view(
     lambda g, ans, x, *, shape, order: reshape(g, shape=x.shape, order=order),
     rearranges=True,
     batch=reshaped,
+    deferred=staged_reshape,
 )
 
 
@@ -36,6 +38,7 @@ transpose: Primitive = view(
     lambda g, ans, x, *, axes: transpose(g, axes=_inverse(axes)),
     rearranges=True,
     batch=transposed,
+    deferred=staged_transpose,
 )
 
 #: ``axes`` are numbered from the front, as in all that follows.

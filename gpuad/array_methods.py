@@ -15,7 +15,7 @@ import numpy as np
 
 from .core.box import Box, answer, apart, innermost, is_recorded
 from .core.memory import base_of, current, lying, owner_of
-from .core.tape import binary_recorder
+from .core.tape import operators
 from .core.untraced import settled
 from .errors import UnsupportedError
 from .fused.pending import Pending, settle
@@ -34,8 +34,9 @@ def _reflected(apply: Callable[..., Any]) -> Callable[..., Any]:
 
 _ARITHMETIC = {"add": e.add, "sub": e.subtract, "mul": e.multiply, "truediv": e.divide, "mod": e.remainder}
 for _name, _prim in _ARITHMETIC.items():
-    setattr(Box, f"__{_name}__", binary_recorder(_prim, operator=True))
-    setattr(Box, f"__r{_name}__", _reflected(_prim.apply))
+    _of_first, _of_second = operators(_prim)
+    setattr(Box, f"__{_name}__", _of_first)
+    setattr(Box, f"__r{_name}__", _of_second)
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "__pow__": lambda x, y: e.power(x, y),

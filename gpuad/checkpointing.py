@@ -132,7 +132,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(f)
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
-        if not running.get():
+        if not running.on:
             return f(*args, **kwargs)
         call = args, kwargs
         return deepening(lambda floor: _checkpointed(f, call, floor), arrays_of(call))
@@ -260,7 +260,7 @@ def split(n: int, memory: int) -> int:
 
 def _sequence(step: Callable[..., Any], start: int, end: int, memory: int, state: Any, params: Any) -> Any:
     """The steps number ``start`` to ``end``. All but the last are one operation; that is recorded as any program."""
-    if running.get() and end - start > 1:
+    if running.on and end - start > 1:
         given = arrays_of((state, params))
         state = deepening(lambda floor: Steps(step, start, end, memory, state, params, floor).result(given), given)
         start = end - 1

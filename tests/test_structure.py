@@ -12,7 +12,7 @@ FILES = sorted(p for p in ROOT.rglob("*.py"))
 
 #: In the order in which data flows. A module imports from its own layer and the ones above.
 LAYERS = [
-    ["errors", "core.pytree", "cache_folder", "kernel_sources"],
+    ["errors", "flag", "core.pytree", "cache_folder", "kernel_sources"],
     ["backend"],
     ["fused"],
     ["core"],

@@ -16,7 +16,7 @@ from gpuad.core.constants import SMALL
 from gpuad.core.primitive import ANS, reads
 from gpuad.core.sweep import sweep
 from gpuad.core.tape import Tape
-from gpuad.ops.declare import registry
+from gpuad.ops.declare import fit, registry
 
 
 def record(f, *args):
@@ -97,6 +97,48 @@ def test_a_constant_summand_that_broadcasts_or_promotes_is_recorded():
     for constant in (np.ones((2, 3)), np.ones(3, complex)):
         tape, _, _ = record(lambda x, c=constant: x + c, np.ones(3))
         assert len(tape.records) == 1
+
+
+def test_a_sum_of_two_traced_arrays_is_one_record():
+    tape, _, _ = record(lambda x, y: x + y, np.ones(3), np.ones(3))
+    assert len(tape.records) == 1
+    # Cotangents that add up: of an argument that is both summands, and of ones that are used again.
+    got = gpuad.grad(lambda x, y: np.sum((x + x) * (y + x) + x), (0, 1))(np.arange(3.0), np.full(3, 2.0))
+    np.testing.assert_array_equal(got, [4 * np.arange(3) + 5, 2 * np.arange(3.0)])
+    second = gpuad.grad(gpuad.grad(lambda x: (x + x) * (x + x) * x))(3.0)
+    assert second == 72.0
+
+
+@pytest.mark.parametrize(("name", "operation"), [("sin", gnp.sin), ("multiply", lambda x: x * 2.0)])
+def test_a_rule_that_is_stated_anew_holds_from_then_on(name, operation):
+    prim = registry[name]
+    before = prim.vjps
+    try:
+        gpuad.defvjp(prim, *[lambda g, ans, *args: g * 7.0] * len(before))
+        assert gpuad.grad(operation)(0.5) == 7.0
+    finally:
+        prim.define_vjps(before, plain=True, finish=fit)
+    assert gpuad.grad(gnp.sin)(0.5) == np.cos(0.5)
+    assert gpuad.grad(lambda x: x * 2.0)(0.5) == 2.0
+
+
+def test_cotangents_that_are_no_arrays_meet_those_that_are():
+    """A tape knows beforehand whether there can be any: of parts, of several results, of ``where`` and of writes."""
+    x = np.array([0.5, -1.0, 2.0])
+
+    def writing(x):
+        y = x * 1.0
+        y[1] = 0.0
+        return y
+
+    for f in [
+        lambda x: np.sin(x)[1] * x,
+        lambda x: np.where(x > 0, np.sin(x), x) * x,
+        lambda x: np.split(np.sin(x), [1])[0] * 3.0,
+        lambda x: np.sin(writing(x)),
+        lambda x: np.sin(x)[[0, 0, 2]],
+    ]:
+        gpuad.test_util.check_grads(lambda x, f=f: np.sum(f(x)), (x,))
 
 
 def test_only_arguments_that_lead_to_an_input_are_recorded():

@@ -28,6 +28,7 @@ class Spec:
     dtype: np.dtype[Any]
     size: int
     differentiable: bool
+    #: What ``number`` has made.
     numbers: dict[float, np.ndarray[Any, Any]]
     #: The spec of ``x[i]`` for an integer, once that was needed.
     item: Spec | None

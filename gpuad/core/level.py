@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from ..flag import Flag
 from .box import Box, move, twin
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 _birth = itertools.count().__next__
 
-#: Whether a transformation is running in this thread or task: arrays made from nothing may be written into then.
-running: ContextVar[bool] = ContextVar("a transformation of gpuad is running", default=False)
+#: Whether a transformation is running: arrays made from nothing may be written into then.
+running = Flag()
 
 
 class Level:
@@ -28,6 +28,8 @@ class Level:
     batched = False
     #: Whether this level writes down what a program learns of a value: see ``core.record``.
     recorded = False
+    #: What an open tape has, see ``core.tape``: other levels have no short way.
+    unused: Any = None
 
     def __init__(self) -> None:
         self.depth = _birth()

@@ -50,6 +50,8 @@ class Primitive:
         self.vjps: tuple[Rule | None, ...] = ()
         #: One VJP for all arguments of an operation that takes any number of them.
         self.variadic_vjp: Rule | None = None
+        #: Whether they give arrays, and nothing else that ``core.cotangent`` knows.
+        self.plain_vjps = True
         #: The JVP where it isn't derived from the VJP: ``jvp(tangents, ans, *args, **params)``, with ``None`` among
         #: the tangents for an argument that stays, is the tangent of the result (``None`` for one that stays).
         self.jvp: Rule | None = None
@@ -193,7 +195,7 @@ class _Implementations(dict[type, Callable[..., Any]]):
     """What an elementwise primitive does with an argument of each type; filled as types are met."""
 
     def __init__(self, prim: Elementwise) -> None:
-        super().__init__({Box: prim.apply})
+        super().__init__()
         self.prim = prim
 
     def __missing__(self, cls: type) -> Callable[..., Any]:
@@ -212,9 +214,9 @@ class Elementwise(Primitive):
     """
 
     nin = 0
-    #: For the tape's short way: each argument's rule, and whether it reads the result and each argument. ``None``
-    #: where that way can't be taken, for an argument has no rule, or a result another dtype than its argument.
-    short: tuple[Any, ...] | None = None
+    #: For the tape's short way: each argument's rule, and whether it reads the result and each argument. The rule is
+    #: ``None`` where that way can't be taken, for an argument has none, or a result another dtype than its argument.
+    short: tuple[tuple[Any, ...], ...]
     #: Applies the primitive where an argument is a ``Box``: what ``recorder`` makes of the primitive.
     apply: Callable[..., Any]
 
@@ -226,10 +228,20 @@ class Elementwise(Primitive):
     ) -> None:
         super().__init__(name, forward)
         self.elementwise = True
-        self.apply = recorder(self)
+        self.short = self._no_short_way()
+        self._told: list[Callable[[], None]] = []
         self.impl = _Implementations(self)
         #: What ``impl`` has for NumPy's arrays, at hand.
         self.host = self._at_hand()
+        self.apply = self.impl[Box] = recorder(self)
+
+    def whenever_stated(self, f: Callable[[], None]) -> None:
+        """Call ``f`` now, and whenever the rules are stated anew."""
+        self._told.append(f)
+        f()
+
+    def _no_short_way(self) -> tuple[tuple[Any, ...], ...]:
+        return ((None, *[False] * (1 + self.nin)),) * self.nin
 
     def _at_hand(self) -> Callable[..., Any]:
         try:
@@ -239,7 +251,7 @@ class Elementwise(Primitive):
 
     def define_vjps(self, vjps: Sequence[Rule | None], *, plain: bool = False, **how: Any) -> None:
         super().define_vjps(vjps, **how)
-        self.short = None
+        self.short = self._no_short_way()
         if plain and not {None, unstated}.intersection(vjps):
             for rule in vjps:
                 rule.entrywise = True  # type: ignore[union-attr]
@@ -247,10 +259,17 @@ class Elementwise(Primitive):
             self.short = tuple(
                 (rule, *(i in read for i in values)) for rule, read in zip(vjps, self.reads, strict=True)
             )
+        for restate in self._told:
+            restate()
 
 
 class Unary(Elementwise):
     nin = 1
+
+    def as_function(self) -> Callable[[Any], Any]:
+        """The same as a function, for rules: to call an object takes CPython 0.1 us longer."""
+        host, impl = self.host, self.impl
+        return lambda x: host(x) if type(x) is np.ndarray else impl[type(x)](x)
 
     def __call__(self, x: Any) -> Any:
         return self.host(x) if type(x) is np.ndarray else self.impl[type(x)](x)

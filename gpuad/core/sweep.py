@@ -22,8 +22,8 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
     ``seeds`` are the cotangents of outputs, by index; they are taken out. ``last``: the tape won't be swept again,
     so its records go as they are read, and with them the memory of the residuals.
     """
-    unary, rewritten, one_result = UNARY, REWRITTEN, Parts.one
-    table: list[Any] = [None] * tape.new_index()
+    unary, plain = UNARY, tape.plain
+    table: list[Any] = [None] * next(tape.free)
     owned = [False] * len(table)  # which cotangents are buffers of our own, that may be added into
     while seeds:
         index, table[index] = seeds.popitem()
@@ -39,27 +39,34 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
             if g is None:
                 continue
             table[out] = None
-            chosen = False
-            if type(g) is not ndarray and type(g) in LAZY and rule is not one_result:
-                if type(g) is Chosen:
-                    chosen = True
-                else:
-                    g, owned[out] = g.dense(), True
+            if not plain:
+                chosen = False
+                if type(g) in LAZY and rule is not Parts.one:
+                    if type(g) is Chosen:
+                        chosen = True
+                    else:
+                        g, owned[out] = g.dense(), True
         elif g is None:
             continue
         if rule is passes:
             h = g
-        elif y is rewritten:
+            if ans is not None:  # the place of the other argument, to which it passes as well
+                c = table[ans]
+                if c is None:
+                    table[ans] = g
+                else:
+                    table[ans], owned[ans] = add(c, g, owned[ans])
+        elif plain:
+            h = rule(g, ans, x) if y is unary else rule(g, ans, x, y)
+        elif y is REWRITTEN:
             h = _of_rewritten(g, rule, owned[out]) if chosen else rule(g, owned[out])
             if table[parent] is None:
                 table[parent], owned[parent] = h, True
                 continue
         elif chosen:
             h = _of_chosen(g, rule, ans, x, y)
-        elif y is unary:
-            h = rule(g, ans, x)
         else:
-            h = rule(g, ans, x, y)
+            h = rule(g, ans, x) if y is unary else rule(g, ans, x, y)
         c = table[parent]
         if c is None:
             table[parent] = h

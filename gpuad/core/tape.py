@@ -6,7 +6,8 @@ topological, so the sweep only has to read it backwards. A record is a plain tup
     (rule, out, parent, ans, x, y)
 
 with the rule to call, the places of result and argument in the table of cotangents, and the values the
-rule reads. A unary rule has ``UNARY`` for y. A rule of any other arity finds all it needs packed in x.
+rule reads. A unary rule has ``UNARY`` for y. A rule of any other arity finds all it needs packed in x. The sum of two
+arguments is one record, with the place of the second instead of ans.
 """
 
 from __future__ import annotations
@@ -39,24 +40,34 @@ Record = tuple[Any, int, int, Any, Any, Any]
 class Tape(Level):
     """Records the primitives that a program applies to the boxes of this level."""
 
-    __slots__ = ("append", "constants", "extend", "new_index", "records")
+    __slots__ = ("constants", "free", "plain", "records", "unused")
 
     def __init__(self) -> None:
         super().__init__()
-        self.records: list[Record] = []
-        self.append: Any = self.records.append
         #: The records of one result lie side by side, also where threads of the program share the tape.
-        self.extend: Any = self.records.extend
-        self.new_index: Any = itertools.count().__next__
+        self.records: list[Record] = []
+        #: The places in the table of cotangents that aren't taken, as an iterator.
+        self.free = itertools.count()
+        #: The same while the tape is open. Without it an operation goes the long way, where it is refused.
+        self.unused: Any = self.free
+        #: Whether every cotangent will be an array, and nothing else of ``core.cotangent``.
+        self.plain = True
         self.constants = Constants()
 
     def watch(self, value: Any, spec: Spec | None = None) -> Box:
         """A traced stand-in for ``value``, whose cotangent the sweep will find."""
-        return make_box(value, self, self.new_index(), spec or spec_of(value))
+        return make_box(value, self, next(self.free), spec or spec_of(value))
 
     def close(self) -> None:
         """From here on, an operation on a box of this tape is an error."""
-        self.append = self.extend = leaked
+        self.unused = None
+
+    def add(self, *records: Record) -> None:
+        """Append the records of one result. On a closed tape that is an error."""
+        if self.unused is None:
+            leaked()
+        else:
+            self.records.extend(records)
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if len(args) == 1 and prim.variadic_vjp is None and not prim.piecewise_constant:
@@ -75,14 +86,15 @@ class Tape(Level):
             if type(a) is Box and a.level is self:
                 pull = prim.pull(k)
                 if pull is not None:
+                    self.plain &= prim.plain_vjps
                     if index is None:
-                        index = self.new_index()
+                        index = next(self.free)
                     kept_ans, kept = prim.residuals(k, ans, args, values)
                     kept = tuple([self.constants.keep(v) if v is b else v for v, b in zip(kept, args, strict=False)])
                     found.append((pull, index, a.index, kept_ans, (kept, params, k, a.spec), UNARY))
         if index is None:
             return settle(ans)
-        self.extend(found)
+        self.add(*found)
         return self.boxed(ans, index)
 
     def process_one(self, prim: Primitive, x: Box, params: dict[str, Any]) -> Any:
@@ -94,8 +106,9 @@ class Tape(Level):
             return settle(ans)
         keeps = prim.reads[0]
         kept = value if 0 in keeps else x.spec
-        index = self.new_index()
-        self.append((pull, index, x.index, ans if ANS in keeps else None, ((kept,), params, 0, x.spec), UNARY))
+        self.plain &= prim.plain_vjps
+        index = next(self.free)
+        self.add((pull, index, x.index, ans if ANS in keeps else None, ((kept,), params, 0, x.spec), UNARY))
         return self.boxed(ans, index)
 
     def boxed(self, ans: Any, index: int) -> Any:
@@ -109,9 +122,10 @@ class Tape(Level):
         """Boxes for the results of an operation that has several."""
         specs = tuple(spec_of(a) for a in ans)
         boxes = []
+        self.plain = False
         for k, (a, spec) in enumerate(zip(ans, specs, strict=True)):
-            place = self.new_index()
-            self.append((Parts.one, place, index, k, specs, UNARY))
+            place = next(self.free)
+            self.add((Parts.one, place, index, k, specs, UNARY))
             boxes.append(make_box(a, self, place, spec))
         return tuple(boxes)
 
@@ -126,8 +140,9 @@ class Tape(Level):
             spec = spec_of(ans)
         if type(value) is not ndarray:
             ans = lift(ans)
-        index = self.new_index()
-        self.append((Indexed, index, x.index, whole, key, spec.size))
+        index = next(self.free)
+        self.plain = False
+        self.add((Indexed, index, x.index, whole, key, spec.size))
         box = Box()
         box.value = ans
         box.level = self
@@ -136,40 +151,49 @@ class Tape(Level):
         return box
 
     def write(self, x: Box, v: Any, place: Any) -> None:
-        if self.append is leaked:
+        if self.unused is None:
             leaked()
         ours, theirs = x.level is self, type(v) is Box and v.level is self
         content = exclusive(x) if ours or x.level is UNTRACED else twin(x)
         v_index, v_spec = (v.index, v.spec) if theirs else (0, None)
         content = written(content, self.opened((v,))[0], place)
-        index, place = self.new_index(), place.keeping(self.constants.keep)
+        self.plain = False
+        index, place = next(self.free), place.keeping(self.constants.keep)
         # The second is read first: it needs the cotangent as it is, before the first clears the place.
         found: list[Record] = []
         if ours:
             found.append((place, index, x.index, None, None, REWRITTEN))
         if theirs:
             found.append((place.take, index, v_index, None, (place, v_spec), UNARY))
-        self.extend(found)
+        self.add(*found)
         x.value, x.level, x.index = content, self, index
 
 
 # What a program of small arrays spends its time on is spelled out below: the short way of `process` and `make_box`
-# for an elementwise operation whose result has the shape and dtype of its argument.
+# for an elementwise operation whose result has the shape and dtype of its argument. A method that is looked up on an
+# instance costs CPython as much as the rest of a line, hence `next(unused)`.
 def unary_recorder(prim: Unary, otherwise: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """A function that applies ``prim`` to a box; what isn't one, or comes with options, goes to ``otherwise``."""
-    otherwise = otherwise or prim
+    otherwise, host, impl = otherwise or prim, prim.host, prim.impl
+    rule = reads_ans = reads_x = None
+
+    def restate() -> None:
+        nonlocal rule, reads_ans, reads_x
+        ((rule, reads_ans, reads_x),) = prim.short
+
+    prim.whenever_stated(restate)
 
     def apply(x: Any, /, *out: Any, **options: Any) -> Any:
         if type(x) is not Box or out or options:
             return otherwise(x, *out, **options)
-        tape, short = x.level, prim.short
-        if type(tape) is not Tape or short is None:
+        tape: Any = x.level
+        unused = tape.unused
+        if unused is None or rule is None:
             return tape.process(prim, (x,), {})
         value = x.value
-        ans = prim.host(value) if type(value) is ndarray else prim.impl[type(value)](value)
-        ((rule, reads_ans, reads_x),) = short
-        index = tape.new_index()
-        tape.append((rule, index, x.index, ans if reads_ans else None, value if reads_x else None, UNARY))
+        ans = host(value) if type(value) is ndarray else impl[type(value)](value)
+        index = next(unused)
+        tape.records.append((rule, index, x.index, ans if reads_ans else None, value if reads_x else None, UNARY))
         box = Box()
         box.value = ans
         box.level = tape
@@ -180,86 +204,124 @@ def unary_recorder(prim: Unary, otherwise: Callable[..., Any] | None = None) -> 
     return apply
 
 
-def binary_recorder(prim: Binary, *, operator: bool = False) -> Callable[[Any, Any], Any]:
-    """A function that applies ``prim`` to two arguments, of which one or both are boxes.
-
-    That of an ``operator`` leaves the work to the other argument, where that is of a class that knows how to.
-    """
+def binary_recorder(prim: Binary) -> Callable[[Any, Any], Any]:
+    """A function that applies ``prim`` to two arguments, of which one or both are boxes."""
+    of_first, of_second = operators(prim, yields=False)
 
     def apply(x: Any, y: Any) -> Any:
-        kind = type(y)
-        if type(x) is Box:
-            tape, short = x.level, prim.short
-            if type(tape) is not Tape or short is None:
+        return of_first(x, y) if type(x) is Box else of_second(y, x)
+
+    return apply
+
+
+def operators(prim: Binary, *, yields: bool = True) -> tuple[Callable[[Box, Any], Any], Callable[[Box, Any], Any]]:
+    """``x op y`` for a box ``x``, and ``y op x`` for a box ``x`` where ``y`` isn't one.
+
+    Where the other argument is of a class that knows how to do it they leave it the work, if they are to (``yields``).
+    """
+    host, impl = prim.host, prim.impl
+    rule1 = ans1 = first1 = second1 = shares1 = None
+    rule2 = ans2 = first2 = second2 = shares2 = None
+
+    def restate() -> None:
+        nonlocal rule1, ans1, first1, second1, shares1, rule2, ans2, first2, second2, shares2
+        (rule1, ans1, first1, second1), (rule2, ans2, first2, second2) = prim.short
+        shares1, shares2 = rule1 is passes, rule2 is passes
+
+    prim.whenever_stated(restate)
+
+    def of_first(x: Box, y: Any) -> Any:
+        tape: Any = x.level
+        unused = tape.unused
+        if unused is None or rule1 is None:
+            return process(x, y)
+        xv, spec, kind = x.value, x.spec, type(y)
+        if kind is Box:
+            if y.spec is not spec or y.level is not tape:
                 return process(x, y)
-            xv, spec = x.value, x.spec
+            yv = y.value
+            ans = host(xv, yv) if type(xv) is ndarray is type(yv) else prim(xv, yv)
+            index = next(unused)
+            if shares1 and shares2:
+                tape.records.append((passes, index, x.index, y.index, None, None))
+            else:
+                tape.records += (
+                    (rule1, index, x.index, ans if ans1 else None, xv if first1 else None, yv if second1 else None),
+                    (
+                        rule2, index, y.index,
+                        ans if ans2 else None, xv if first2 else None, yv if second2 else None,
+                    ),
+                )  # fmt: skip
+        else:
             if kind is float or kind is int:
                 if type(xv) is ndarray:
-                    number = spec.numbers.get(y)
-                    y = spec.number(y) if number is None else number
-                    ans = prim.host(xv, y)
+                    try:
+                        y = spec.numbers[y]
+                    except KeyError:
+                        y = spec.number(y)
+                    ans = host(xv, y)
                 else:
-                    ans = prim.impl[type(xv)](xv, y)
-            elif kind is Box:
-                if y.spec is not spec or y.level is not tape:
-                    return process(x, y)
-                partner, y = y, y.value
-                ans = prim.host(xv, y) if type(xv) is ndarray is type(y) else prim(xv, y)
+                    ans = impl[type(xv)](xv, y)
             elif kind is list or kind is tuple:
                 return process(x, y)
             else:
-                if type(y) is ndarray and isinstance(xv, Pending):
+                if kind is ndarray and isinstance(xv, Pending):
                     y = tape.constants.copied(y)
                 try:
                     ans = prim(xv, y)
                 except TypeError:
-                    if operator and _takes_over(y):
+                    if yields and _takes_over(y):
                         return NotImplemented
                     raise
                 if spec_of(ans) is not spec:  # x was broadcast or promoted, which its rule knows nothing of
                     return tape.record(prim, (x, y), [xv, y], {}, ans)
-                if short[0][3]:
+                if second1:
                     y = tape.constants.keep(y)
-            rule, a, b, c = short[0]
-            if rule is passes and kind is not Box and tape.append is not leaked:
+            if shares1:
                 index = x.index  # the cotangents of x and of x + constant are one: they share a place, without a record
             else:
-                index = tape.new_index()
-                record = rule, index, x.index, ans if a else None, xv if b else None, y if c else None
-                if kind is Box:
-                    rule, a, b, c = short[1]
-                    other = rule, index, partner.index, ans if a else None, xv if b else None, y if c else None
-                    tape.extend((record, other))
-                else:
-                    tape.append(record)
+                index = next(unused)
+                tape.records.append(
+                    (rule1, index, x.index, ans if ans1 else None, xv if first1 else None, y if second1 else None)
+                )
+        box = Box()
+        box.value = ans
+        box.level = tape
+        box.index = index
+        box.spec = spec
+        return box
+
+    def of_second(y: Box, x: Any) -> Any:
+        tape: Any = y.level
+        unused = tape.unused
+        kind = type(x)
+        if unused is None or rule2 is None or kind is list or kind is tuple:
+            return process(x, y)
+        yv, spec = y.value, y.spec
+        if kind is float or kind is int:
+            if type(yv) is ndarray:
+                try:
+                    x = spec.numbers[x]
+                except KeyError:
+                    x = spec.number(x)
+                ans = host(x, yv)
+            else:
+                ans = impl[type(yv)](x, yv)
         else:
-            tape, short = y.level, prim.short
-            if type(tape) is not Tape or short is None:
-                return process(x, y)
-            yv, spec = y.value, y.spec
-            if type(x) is float or type(x) is int:
-                if type(yv) is ndarray:
-                    number = spec.numbers.get(x)
-                    x = spec.number(x) if number is None else number
-                    ans = prim.host(x, yv)
-                else:
-                    ans = prim.impl[type(yv)](x, yv)
-            elif type(x) is list or type(x) is tuple:
-                return process(x, y)
-            else:
-                if type(x) is ndarray and isinstance(yv, Pending):
-                    x = tape.constants.copied(x)
-                ans = prim(x, yv)
-                if spec_of(ans) is not spec:
-                    return tape.record(prim, (x, y), [x, yv], {}, ans)
-                if short[1][2]:
-                    x = tape.constants.keep(x)
-            rule, a, b, c = short[1]
-            if rule is passes and tape.append is not leaked:
-                index = y.index
-            else:
-                index = tape.new_index()
-                tape.append((rule, index, y.index, ans if a else None, x if b else None, yv if c else None))
+            if kind is ndarray and isinstance(yv, Pending):
+                x = tape.constants.copied(x)
+            ans = prim(x, yv)
+            if spec_of(ans) is not spec:
+                return tape.record(prim, (x, y), [x, yv], {}, ans)
+            if first2:
+                x = tape.constants.keep(x)
+        if shares2:
+            index = y.index
+        else:
+            index = next(unused)
+            tape.records.append(
+                (rule2, index, y.index, ans if ans2 else None, x if first2 else None, yv if second2 else None)
+            )
         box = Box()
         box.value = ans
         box.level = tape
@@ -277,11 +339,11 @@ def binary_recorder(prim: Binary, *, operator: bool = False) -> Callable[[Any, A
         try:
             return level.process(prim, (x, y), {})
         except TypeError:
-            if operator and _takes_over(y):
+            if yields and _takes_over(y):
                 return NotImplemented
             raise
 
-    return apply
+    return of_first, of_second
 
 
 def _takes_over(y: Any) -> bool:

@@ -59,7 +59,7 @@ def settled(x: Any) -> Any:
 
 def fresh(value: Any) -> Any:
     """An array that was just made from nothing: inside a differentiated function it takes traced writes."""
-    return untraced(value) if running.get() else value
+    return untraced(value) if running.on else value
 
 
 def written(content: Any, v: Any, place: Any) -> Any:

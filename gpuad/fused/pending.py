@@ -14,13 +14,13 @@ import itertools
 import threading
 import weakref
 from collections.abc import Callable, Sequence
-from contextvars import ContextVar
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..backend import cupy_backend, numpy_backend, owner_of_type
 from ..backend.interface import Backend
+from ..flag import Flag
 from . import switch
 
 #: What runs into more operations is computed: in a sweep, and outside of one, where it is what the sweep will have to
@@ -28,8 +28,8 @@ from . import switch
 STEPS, FORWARD, SUMS = 192, 48, 8
 #: So many arrays are read by one kernel at most.
 READS = 24
-#: Whether a sweep is running in this thread or task.
-backwards: ContextVar[bool] = ContextVar("gpuad_backwards", default=False)
+#: Whether a sweep is running.
+backwards = Flag()
 
 #: Numbers arrays that wait in the order in which they were made.
 serial = itertools.count().__next__
@@ -261,7 +261,7 @@ def _compute(waiting: Sequence[Pending]) -> None:
 # -- operations that wait ----------------------------------------------------------------------------------
 def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[int, ...]) -> Pending:
     """The result of an elementwise operation; ``args`` are pending arrays and Python numbers."""
-    depth, simple, steps, sweeping = 0, True, 1, backwards.get()
+    depth, simple, steps, sweeping = 0, True, 1, backwards.on
     region: Region | None = None
     others: list[Region] = []
     reads = []

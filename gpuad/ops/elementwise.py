@@ -9,6 +9,7 @@ holomorphic functions read as they do for real ones (see docs/conventions.md).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from ..core.box import Spec, spec_of
@@ -73,7 +74,7 @@ def _where() -> Primitive:
         ],
         finish=_fit_chosen,
     )
-    prim.jvp, prim.batch, prim.scalar = _where_jvp, elementwise, "{0} ? {1} : {2}"
+    prim.plain_vjps, prim.jvp, prim.batch, prim.scalar = False, _where_jvp, elementwise, "{0} ? {1} : {2}"
     return register(prim)
 
 
@@ -259,8 +260,10 @@ logaddexp2: Binary = binary(
 )
 
 # -- trigonometric and hyperbolic -----------------------------------------------------------------
-sin: Unary = unary("sin", lambda g, ans, x: g * cos(x), scalar="sin({0})")
-cos: Unary = unary("cos", lambda g, ans, x: -g * sin(x), scalar="cos({0})")
+sin: Unary = unary("sin", lambda g, ans, x: g * _cos(x), scalar="sin({0})")
+cos: Unary = unary("cos", lambda g, ans, x: -g * _sin(x), scalar="cos({0})")
+_sin: Callable[[Any], Any] = sin.as_function()
+_cos: Callable[[Any], Any] = cos.as_function()
 tan: Unary = unary("tan", lambda g, ans, x: g + g * ans * ans, scalar="tan({0})")
 arcsin: Unary = unary("arcsin", lambda g, ans, x: g / sqrt(1.0 - x * x), scalar="asin({0})")
 arccos: Unary = unary("arccos", lambda g, ans, x: -g / sqrt(1.0 - x * x), scalar="acos({0})")

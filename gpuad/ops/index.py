@@ -286,6 +286,7 @@ read = operation(
     ],
 )
 Stale.read = read
+part.plain_vjps = gather.plain_vjps = read.plain_vjps = False  # but `Indexed`
 
 
 def _scatter(spec: Spec, indices: list[Any], gs: list[Any], base: Any) -> Any:

@@ -63,7 +63,7 @@ def channels_first(x):
 def of_rows(x):
     y = gnp.tanh(x)
     s = gnp.sum(y, axis=1)
-    return gnp.sum(gnp.cos(y / s.reshape(-1, 1)))
+    return gnp.sum(gnp.cos(y / s.reshape(-1, 1)) + y / s[:, None] + y * s[..., None])
 
 
 def axes_of_length_one(x):
@@ -204,6 +204,7 @@ def step(kind, x, y, rng):
         lambda: gnp.transpose(x, rng.permutation(n)),
         lambda: x.T,
         lambda: gnp.expand_dims(x, int(rng.integers(n + 1))),
+        lambda: [x[None], x[..., None], x[:, None], x[None, ..., None]][rng.integers(4)],
         lambda: gnp.squeeze(x),
         lambda: gnp.broadcast_to(x, (2, *x.shape)) if x.size < 200 else x,
         lambda: gnp.sum(x, axis=int(rng.integers(n)), keepdims=bool(rng.random() < 0.5)),
@@ -219,7 +220,7 @@ def program(seed):
     args, constants = ([rng.normal(size=lengths(n, rng)) for _ in range(2)] for _ in range(2))
     if rng.random() < 0.4:
         args[0], constants[0] = np.asfortranarray(args[0]), np.asfortranarray(constants[0])
-    steps = [(int(rng.integers(15)), rng.random(2) ** 0.5, int(rng.integers(1 << 30))) for _ in range(16)]
+    steps = [(int(rng.integers(16)), rng.random(2) ** 0.5, int(rng.integers(1 << 30))) for _ in range(16)]
 
     def f(*xs):
         values, total = [*xs, *[c.copy(order="K") for c in constants]], 0.0  # which it writes into

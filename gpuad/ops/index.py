@@ -16,7 +16,7 @@ from ..core.cotangent import Indexed
 from ..core.memory import Stale, Step, View, change, look
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
-from ..fused.pending import settle
+from ..fused.pending import Pending, settle
 from .declare import operation, variadic, view
 
 # -- what an index is made of -----------------------------------------------------------------------
@@ -67,7 +67,31 @@ def getitem(x: Any, index: Any) -> Any:
     key, arrays = parsed(x, index)
     if arrays or not (type(key) in _SLICING or _SLICING.issuperset(map(type, key))):
         return gather(x, *arrays, key=key)
+    if (key is None or (type(key) is tuple and None in key)) and isinstance(sample(x), Pending):
+        shape = _with_new_axes(spec_of(x).shape, key)
+        if shape is not None:  # which can wait
+            from .shape import reshape
+
+            return reshape(x, shape=shape, order="C")
     return part(x, key=key)
+
+
+def _with_new_axes(shape: tuple[int, ...], key: Any) -> tuple[int, ...] | None:
+    """The shape of ``x[key]``, if that has the axes of ``x`` and new ones; else ``None``."""
+    key = key if type(key) is tuple else (key,)
+    taken = sum(type(i) is slice for i in key)
+    whole = all(i is None or i is Ellipsis or (type(i) is slice and i == slice(None)) for i in key)
+    if not whole or taken > len(shape) or key.count(Ellipsis) > 1:
+        return None
+    found, rest = [], list(shape)
+    for i in key:
+        if i is None:
+            found.append(1)
+        else:
+            n = 1 if i is not Ellipsis else len(shape) - taken
+            found += rest[:n]
+            del rest[:n]
+    return (*found, *rest)
 
 
 def parsed(x: Any, index: Any) -> tuple[Any, tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import operator
 import sys
@@ -150,7 +151,15 @@ def _contains(self: Box, value: Any) -> bool:
 
 @_define("__round__")
 def _round(self: Box, ndigits: int | None = None) -> Any:
+    if ndigits is not None and is_recorded(self) and type(self.value) in (bool, int, float):
+        return answer(self, _rounded(ndigits))
     return int(self.round()) if ndigits is None else self.round(ndigits)  # type: ignore[attr-defined]
+
+
+@functools.cache
+def _rounded(ndigits: int) -> Callable[[Any], Any]:
+    """What Python makes of its own numbers: other ones than NumPy does."""
+    return lambda x: round(x, ndigits)
 
 
 def _as_number(convert: Callable[..., Any]) -> Callable[..., Any]:
@@ -251,6 +260,11 @@ def _repr(self: Box) -> str:
     return repr(innermost(self)) if self.level.recorded else f"Traced({settle(self.value)!r})"
 
 
+@_define("__str__")
+def _str(self: Box) -> str:
+    return str(innermost(self)) if self.level.recorded else repr(self)
+
+
 @_define("__format__")
 def _format(self: Box, spec: str) -> str:
     return format(innermost(self), spec)
@@ -325,8 +339,9 @@ for _name in _METHODS:
 @_define("conj")
 @_define("conjugate")
 def _conjugate(self: Box, out: Any = None) -> Any:
-    real = out is None and self.spec.dtype.kind != "c"
-    return self if real else functions["conjugate"](self, out=out)  # the array itself, as NumPy's method gives
+    if out is not None:
+        return functions["conjugate"](self, out=out)
+    return e.conjugate(self) if self.spec.dtype.kind == "c" else self  # the array itself, as NumPy's method gives
 
 
 @_define("reshape")

@@ -424,3 +424,60 @@ def test_error_states_are_kinds_of_calls_in_every_context():
         np.seterr(**before)
     with pytest.warns(RuntimeWarning, match="divide by zero"):
         jitted(np.zeros(2))
+
+
+# -- Python's numbers, and NumPy's --------------------------------------------------------------------------------
+NUMBERS = {
+    "operators": lambda r: (r * 2, 1 / r, r**0.5, r**2, r**3, -r, abs(r), r - 1, r + True, +r, r.real, r.conjugate()),
+    "comparisons": lambda r: (r == 0.5, r != 2, not r, isinstance(r, float), [r] * 2, bool(r)),
+    "functions": lambda r: (
+        np.sqrt(r),
+        np.square(r),
+        np.negative(r),
+        np.abs(r),
+        gnp.sqrt(r),
+        np.add(r, 1),
+        np.power(r, 2),
+    ),
+    "more functions": lambda r: (np.divide(1, r), np.reciprocal(r), np.multiply(r, 2), gnp.add(r, 1), np.maximum(r, 1)),
+    "beside an array": lambda r: (np.ones(2, np.float32) * r, np.ones(2, np.float32) * np.sqrt(r), gnp.asarray(r) * 1),
+    "order": lambda r: (r < 0.3, 0 < r < 1, min(r, 0.3), r // 0.3, r % 0.3, divmod(r, 0.3), (r > 0) + (r < 1)),
+    "as text": lambda r: (str(r), f"{r:.2f}"),
+    "whole": lambda r: (
+        r & 3,
+        r | 1,
+        r ^ 5,
+        r << 70,
+        r >> 1,
+        ~r,
+        2**r,
+        r * 10**18,
+        [0] * r,
+        r * (1,),
+        r % 3 == 0,
+        r**30,
+    ),
+}
+VALUES = {
+    float: [0.5, 0.25, -0.5, 2.0, 0.5],
+    int: [1, 2, 3, 4, 5, 6, 7, 5],
+    complex: [0.5j, 1 + 2j, -1 + 0j],
+    np.float64: [np.float64(v) for v in (0.5, -0.5, 2.0)],
+    np.float32: [np.float32(v) for v in (0.5, -0.5, 2.0)],
+    np.int64: [np.int64(v) for v in (1, -2, 5)],
+}
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_pythons_or_numpys_as_they_are_without(name, kind):
+    if name == "whole" and kind is not int:
+        return
+    with np.errstate(all="ignore"):
+        faithful(NUMBERS[name], *[(v,) for v in VALUES[kind]])
+
+
+def test_powers_of_whole_numbers():
+    for x in (np.arange(1, 5), np.arange(4) > 1, np.arange(5, dtype=np.int8)):
+        faithful(lambda x: (x**2, x**3.0, x**0.5, x**2.0, x**3), (x,), (x,))
+    faithful(lambda x: x**-1, (np.arange(1, 3),), (np.arange(1, 3),))

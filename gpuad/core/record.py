@@ -56,8 +56,7 @@ class Value(NamedTuple):
 
 
 class Step:
-    """``outs = prim(*args, **params)``, by numbers of values; ``several`` results, or one. ``units``: see ``of_units``.
-    """
+    """``outs = prim(*args, **params)``, by numbers of values; ``several`` results, or one. ``units`` is ``of_units``."""
 
     __slots__ = ("args", "backend", "errstate", "line", "outs", "params", "prim", "several", "units")
 
@@ -152,8 +151,22 @@ _OF_NUMBERS = {
         "square": lambda x: x**2,
         "reciprocal": lambda x: x**-1,
         "sqrt": lambda x: x**0.5,
+        "conjugate": lambda x: x.conjugate(),
+        "equal": operator.eq,
+        "not_equal": operator.ne,
+        "less": operator.lt,
+        "less_equal": operator.le,
+        "greater": operator.gt,
+        "greater_equal": operator.ge,
+        "bitwise_and": operator.and_,
+        "bitwise_or": operator.or_,
+        "bitwise_xor": operator.xor,
+        "invert": operator.invert,
+        "left_shift": operator.lshift,
+        "right_shift": operator.rshift,
     }.items()
 }
+_AS_NUMPYS = PythonOperator("as_numpys", lambda x: np.asarray(x)[()])
 _NUMBERS = frozenset({bool, int, float, complex})
 
 
@@ -291,6 +304,8 @@ class Record(Level):
         for raw, container in within:
             self._parameter(raw, container)
         of_numbers = prim.name in _OF_NUMBERS and all(type(raw) in _NUMBERS for raw in raws)
+        if of_numbers and not _is_operator():
+            return prim(*[self._numpys(a) if type(a) is Box else a for a in args], **params)
         ours: Any = _OF_NUMBERS[prim.name] if of_numbers else prim
         try:
             ans = ours.function(*raws, **params) if of_numbers else prim.evaluate(raws, params)
@@ -320,6 +335,12 @@ class Record(Level):
             for b in boxes:
                 self.guard(b, shape_of, b.spec.shape)
         return tuple(boxes) if several else boxes[0]
+
+    def _numpys(self, x: Box) -> Box:
+        """A Python number as one of NumPy's, which its functions return."""
+        box = self._box(_AS_NUMPYS.function(x.value))
+        self.events.append(Step(_AS_NUMPYS, (x.index,), {}, (box.index,), False, backend_of(()), None, user_line()))
+        return box
 
     def write(self, x: Box, v: Any, place: Any) -> None:
         if any(x is given for given in self.given):
@@ -442,6 +463,31 @@ def _shape_varies(prim: Primitive, raws: list[Any]) -> bool:
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _NUMPYS = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _users: dict[str, bool] = {}
+
+
+#: Where operators and functions lead to a record.
+_ON_THE_WAY = frozenset(
+    _HERE + os.path.join(*name.split("/")) for name in ("core/primitive.py", "core/record.py", "ops/elementwise.py")
+)
+_OPERATORS_IN = frozenset(_HERE + os.path.join(*name.split("/")) for name in ("core/tape.py", "array_methods.py"))
+
+
+def _is_operator() -> bool:
+    """Whether Python's operator was called on what is recorded, not NumPy's function, nor the operator on what another
+    transformation traces: of Python's numbers these return others."""
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file in _OPERATORS_IN:
+            names = frame.f_locals
+            if not any(type(v) is Box and v.level.recorded for v in names.values()):
+                return False
+            if names.get("operator") is True or file.endswith("array_methods.py"):
+                return True
+        elif file not in _ON_THE_WAY:
+            return False
+        frame = frame.f_back
+    return False
 
 
 def user_line() -> Line:

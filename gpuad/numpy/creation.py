@@ -69,7 +69,7 @@ def _asarray(x: Any, dtype: Any, ndmin: int = 0) -> Any:
 
 def _no_number(x: Any) -> Any:
     """A number as an array of shape (), which can be written into."""
-    if type(x) is Box and not x.spec.shape and isinstance(sample(x), np.generic):
+    if type(x) is Box and not x.spec.shape and isinstance(sample(x), (np.generic, bool, int, float, complex)):
         if x.level.recorded:
             return x.level.process(_laid, (x,), {"order": "K"})
         x = twin(x)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..core.box import Spec, spec_of
+from ..core.box import Box, Spec, spec_of
 from ..core.cotangent import Chosen
 from ..core.primitive import Binary, Primitive, Unary, passes
 from ..fused.staging import staged_power
@@ -175,6 +175,12 @@ _POWERS = {2: square, 1: positive, -1: reciprocal, 0.5: sqrt}
 
 def power(x: Any, y: Any) -> Any:
     """``x ** y``; the usual exponents as the functions they are."""
+    if (
+        type(x) is Box
+        and x.spec.dtype.kind not in "fc"
+        and (type(y) is not int or y < 0 or (x.spec.dtype == bool and y != 2))
+    ):
+        return _power(x, y)  # of whole numbers these functions give others
     if type(y) in (int, float):
         known = _POWERS.get(y)
         if known is not None:

@@ -220,6 +220,50 @@ def test_a_process_killed_while_compiling(monkeypatch, fake, cache, tmp_path):
     assert not left.exists()
 
 
+FORKS = """
+import os, threading
+import numpy as np
+from gpuad import grad
+from gpuad.core import constants
+from gpuad.fused import compiler
+
+x = np.linspace(-1, 1, 200_000)
+cube = lambda x: np.sum(x * x * x)
+held = threading.Event()
+
+def hold():
+    with constants._locking:
+        held.set()
+        threading.Event().wait(0.2)
+
+for work in (hold, lambda: grad(cube)(x)):
+    other = threading.Thread(target=work)
+    other.start()
+    if work is hold:
+        held.wait()
+    while work is not hold and not compiler._lock.locked():
+        assert other.is_alive()
+    child = os.fork()
+    if not child:
+        same = np.allclose(grad(lambda x: np.sum(x * x))(x), 2 * x) and np.allclose(grad(cube)(x), 3 * x * x)
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    other.join()
+"""
+
+
+@needs_compiler
+def test_a_child_is_forked_while_another_thread_plans_and_compiles(fake):
+    """It hasn't that thread, which would never give back what it holds."""
+    slow = fake("sleep 0.3")
+    variables = {"GPUAD_CPU_EXECUTOR": "c", "GPUAD_CC": str(slow.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS], env=environment(variables), capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0, done.stderr
+    assert slow.compilations() >= 2
+
+
 # -- compilers that don't --------------------------------------------------------------------------
 def test_there_is_no_compiler(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))

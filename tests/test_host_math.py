@@ -215,7 +215,9 @@ def test_powers_by_exact_arithmetic(suffix, library):
     mpmath = pytest.importorskip("mpmath")
     dtype, rng = REALS[suffix][1], np.random.default_rng(1)
     info = np.finfo(dtype)
-    x = np.concatenate([rng.uniform(0.5, 2, 700), 1 + rng.normal(size=300) / 1000, np.exp2(rng.uniform(-140, 127, 300))])
+    x = np.concatenate(
+        [rng.uniform(0.5, 2, 700), 1 + rng.normal(size=300) / 1000, np.exp2(rng.uniform(-140, 127, 300))]
+    )
     x = x.astype(dtype)
     x = x[x != 1]
     y = (rng.uniform(-0.98, 0.99, len(x)) * np.log(float(info.max)) / np.log(x.astype(float))).astype(dtype)

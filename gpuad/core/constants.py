@@ -8,6 +8,7 @@ told not to write into it.
 
 from __future__ import annotations
 
+import os
 import threading
 from types import TracebackType
 from typing import Any
@@ -141,6 +142,8 @@ class Arguments:
 #: The arrays that are read-only for a time, and for how many calls, by identity.
 _read_only: dict[int, list[Any]] = {}
 _locking = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a thread that a forked child hasn't may hold it
+    os.register_at_fork(before=_locking.acquire, after_in_parent=_locking.release, after_in_child=_locking.release)
 
 
 def _lock(x: np.ndarray[Any, Any]) -> None:

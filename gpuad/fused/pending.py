@@ -11,6 +11,7 @@ An array of the user's that takes part is copied, for the user may write into it
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -249,6 +250,9 @@ def settle_all(xs: Sequence[Any]) -> None:
 #: Who looks at what waits, to compute it, or puts values in; threads may share pending arrays. While a kernel runs,
 #: others may.
 planning = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A forked child has none of the other threads, so none of them may be in the middle of it.
+    os.register_at_fork(before=planning.acquire, after_in_parent=planning.release, after_in_child=planning.release)
 
 
 def _compute(waiting: Sequence[Pending]) -> None:

@@ -1,4 +1,4 @@
-"""The Python examples of the README and of docs/ run, in the order they stand, each with those before it on its page."""
+"""The Python examples of the README and of docs/ run, in the order they stand, each after those before it there."""
 
 import re
 from pathlib import Path

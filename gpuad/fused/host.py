@@ -245,6 +245,26 @@ def threads() -> int:
     return min(int(usual), processors) if usual.isascii() and usual.isdigit() and int(usual) else processors
 
 
+def spread(work: Callable[[int], None], count: int) -> None:
+    """Call ``work(k)`` for every ``k`` below ``count``, by as many threads as are of use."""
+    following = itertools.count().__next__
+
+    def some() -> None:
+        while (k := following()) < count:
+            work(k)
+
+    futures = []
+    try:
+        for _ in range(min(threads(), count) - 1):
+            futures.append(_pool().submit(some))
+    except RuntimeError:  # the interpreter is about to end, and starts no threads any more
+        pass
+    some()
+    for future in futures:
+        if not future.cancel():
+            future.result()
+
+
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
     from concurrent.futures import ThreadPoolExecutor

@@ -339,6 +339,16 @@ def staged_extremum(how: str) -> Callable[..., Any]:
     return stage
 
 
+def staged_count(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of ``count``: the sum of ones, which is exact."""
+    (x,), dtype = args, np.dtype(params["dtype"])
+    if not isinstance(x, Pending) or x.value is not None or x.shape != params["shape"] or dtype.char not in "fd":
+        return NotImplemented
+    # Compilers make vectors of a choice, but not of what converts a truth value.
+    choice = Apply("where", "{0} ? {1} : {2}", (np.dtype(bool), dtype, dtype), dtype)
+    return staged_sum(lazy, prim, [apply(choice, lazy.kind, (x, 1.0, 0.0), x.shape)], params)
+
+
 def composed(function: Callable[..., Any]) -> Callable[..., Any]:
     """Of what is made of other primitives, ``function(x, **params)``, where its axes are a row."""
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..core.record import Step
+from ..native import narrow
 from ..ops.index import ARRAY, Arrays, Region
 from .waiting import compute_into
 
@@ -86,7 +87,11 @@ def _astype(s: Names, step: Step, out: str) -> str | None:
 
 def _matmul(s: Names, step: Step, out: str) -> str | None:
     x, y = (s.name(a) for a in step.args)
-    return f"{s.thing('f', np.matmul)}({x}, {y}{', ' * bool(out)}{out})" if on_host(s, step) or out else None
+    function: Any = np.matmul
+    of_x, of_y = (s.values[a] for a in step.args)
+    if on_host(s, step) and step.errstate is None and narrow.fits(of_x.spec, of_y.spec, of_x.strides):
+        function = narrow.product(of_x.spec.dtype, of_y.spec.shape[1])
+    return f"{s.thing('f', function)}({x}, {y}{', ' * bool(out)}{out})" if on_host(s, step) or out else None
 
 
 def _where(s: Names, step: Step, out: str) -> str | None:

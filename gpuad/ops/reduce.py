@@ -13,7 +13,7 @@ from typing import Any
 from ..core.box import spec_of
 from ..core.primitive import Primitive
 from ..fused.pending import lift
-from ..fused.staging import composed, staged_extremum, staged_mean, staged_sum, staged_view
+from ..fused.staging import composed, staged_count, staged_extremum, staged_mean, staged_sum, staged_view
 from .batching import chosen_along, counted, data_dependent, into_shape, over_axis
 from .declare import constant, operation, shape, sum_to
 from .elementwise import conjugate, equal, sqrt, where
@@ -130,6 +130,7 @@ def _count(xp: Any, chosen: Any, *, shape: tuple[int, ...], axis: Axes, keepdims
 
 #: How many entries of ``chosen``, broadcast to ``shape``, are true: as floating-point numbers.
 count = constant("count", _count, batch=counted)
+count.deferred = staged_count
 
 
 def _extremum_vjp(g: Any, ans: Any, x: Any, *, axis: Axes, keepdims: bool) -> Any:

@@ -250,7 +250,7 @@ def _reached(waiting: Sequence[Pending]) -> list[Pending]:
 
 def _orders(nodes: Sequence[Pending]) -> dict[Pending, memory_order.Order]:
     """How results are to lie in memory, where that isn't in C order. Nobody writes into what a sweep computes."""
-    if nodes[-1].backend is not HostPending.backend or backwards.get():
+    if nodes[-1].backend is not HostPending.backend or backwards.on:
         return {}
     leaves = [a.value for x in nodes for a in x.args if isinstance(a, Pending) and a.value is not None]
     if all(map(memory_order.in_c_order, leaves)) and not any(type(x.op) is View and x.op.axes for x in nodes):

@@ -56,7 +56,7 @@ class Value(NamedTuple):
 
 
 class Step:
-    """``outs = prim(*args, **params)``, by numbers of values; ``several`` results, or one. ``units`` is ``of_units``."""
+    """``outs = prim(*args, **params)``, by numbers of values; ``several`` results, or one; see ``of_units``."""
 
     __slots__ = ("args", "backend", "errstate", "line", "outs", "params", "prim", "several", "units")
 
@@ -482,7 +482,7 @@ def _is_operator() -> bool:
             names = frame.f_locals
             if not any(type(v) is Box and v.level.recorded for v in names.values()):
                 return False
-            if names.get("operator") is True or file.endswith("array_methods.py"):
+            if names.get("yields") or file.endswith("array_methods.py"):
                 return True
         elif file not in _ON_THE_WAY:
             return False

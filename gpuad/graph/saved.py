@@ -7,6 +7,7 @@ when a way is gone for the first time, operation by operation. Only then is a pr
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..array_methods import _NUMBERS as _AS_NUMBERS
-from ..backend import backend_of
-from ..core.box import itself, spec_of
+from ..backend import backend_of, owner_of_type
+from ..core.box import Spec, itself, make_spec, spec_of
 from ..core.pytree import tree_map
 from ..core.record import (
     Guard,
@@ -41,6 +42,7 @@ _QUESTIONS: dict[str, Callable[[Any], Any]] = {
     **{name.strip("_"): question for name, question in _AS_NUMBERS.items()},
 }  # fmt: skip
 _LEAF = object()
+_NUMBERS = frozenset({bool, int, float, complex})
 
 
 class Tables(dict[str, list[Any]]):
@@ -62,6 +64,11 @@ class Tables(dict[str, list[Any]]):
 
 
 # -- writing ------------------------------------------------------------------------------------------
+#: Of the steps of a stretch one after the other: these are as long as there are steps, or as what they name.
+_OF_STEPS = ("operations", "arity", "parameters", "results", "errors", "lines")
+_COLUMNS = (*_OF_STEPS, "args", "outs", "specs", "several", "units")
+
+
 def ways_to_data(tree: Tree, pack: Packer, tables: Tables) -> list[Any]:
     """All stretches of a tree, each before those that follow it. Raises ``Unsaveable``."""
     nodes = tree.nodes()
@@ -70,9 +77,12 @@ def ways_to_data(tree: Tree, pack: Packer, tables: Tables) -> list[Any]:
     found = []
     for node in nodes:
         mine = known[id(node)] = set(known[id(node.parent)] if node.parent else range(tree.inputs))
-        constants: list[Any] = []
-        steps = [_step_to_data(node, step, mine, constants, pack, tables) for step in node.raw]
-        entry: dict[str, Any] = {"constants": constants, "steps": steps}
+        entry: dict[str, Any] = {"constants": [], **{name: [] for name in _COLUMNS}}
+        for i, step in enumerate(node.raw):
+            try:
+                _step_to_data(i, step, node, mine, entry, pack, tables)
+            except Unsaveable as cause:
+                raise Unsaveable(f"{cause}, {_at(step.line)}") from None
         if isinstance(node.end, Guard):
             guard = node.end
             asked = next((name for name, q in _QUESTIONS.items() if q is guard.question), None)
@@ -87,25 +97,26 @@ def ways_to_data(tree: Tree, pack: Packer, tables: Tables) -> list[Any]:
 
 
 def _step_to_data(
-    node: Node, step: Step, known: set[int], constants: list[Any], pack: Packer, tables: Tables
-) -> list[Any]:
+    i: int, step: Step, node: Node, known: set[int], entry: dict[str, Any], pack: Packer, tables: Tables
+) -> None:
     values = node.simplifier.values
-    try:
-        for a in step.args:
-            if a not in known:
-                constants.append([a, pack.data(values[a].raw)])
-                known.add(a)
-        parameters = pack.parameters(step.prim, step.params)
-        specs = [tables.number("specs", pack.data(values[out].spec)) for out in step.outs]
-        name = name_of(step.prim)
-    except Unsaveable as cause:
-        raise Unsaveable(f"{cause}, {_at(step.line)}") from None
+    for a in step.args:
+        if a not in known:
+            entry["constants"].append([a, pack.data(values[a].raw)])
+            known.add(a)
     known.update(step.outs)
-    return [
-        tables.number("operations", name), list(step.args), tables.number("parameters", parameters), list(step.outs),
-        int(step.several), specs, tables.number("errors", step.errstate), tables.line(step.line),
-        int(step.units),
-    ]  # fmt: skip
+    row = (
+        tables.number("operations", name_of(step.prim)), len(step.args),
+        tables.number("parameters", pack.parameters(step.prim, step.params)), len(step.outs),
+        tables.number("errors", step.errstate), tables.line(step.line),
+    )  # fmt: skip
+    for name, number in zip(_OF_STEPS, row, strict=True):
+        entry[name].append(number)
+    entry["args"] += step.args
+    entry["outs"] += step.outs
+    entry["specs"] += [tables.number("specs", pack.data(values[out].spec)) for out in step.outs]
+    entry["several"] += [i] * step.several
+    entry["units"] += [i] * step.units
 
 
 def _result_to_data(result: Result, pack: Packer) -> Any:
@@ -134,15 +145,15 @@ def _at(line: Line) -> str:
 
 # -- reading ------------------------------------------------------------------------------------------
 class Stretch:
-    """The rows of a file's steps up to a question or to the end, checked."""
+    """A file's steps up to a question or to the end, checked."""
 
-    __slots__ = ("children", "constants", "end", "forget", "rows")
+    __slots__ = ("children", "columns", "constants", "end", "later")
 
-    def __init__(self, constants: dict[int, Any], rows: list[Any], end: Guard | Result) -> None:
-        self.constants, self.rows, self.end = constants, rows, end
+    def __init__(self, constants: dict[int, Any], columns: dict[str, list[int]], end: Guard | Result) -> None:
+        self.constants, self.columns, self.end = constants, columns, end
         self.children: dict[Any, Stretch] = {}
-        #: After each step the values that nobody reads from there on.
-        self.forget: list[tuple[int, ...]] = []
+        #: What its end, or stretches further on, read.
+        self.later = {*_asked_of(end)}
 
 
 class Shared:
@@ -158,6 +169,7 @@ class Shared:
         self._read: dict[tuple[int, int], dict[str, Any]] = {}
 
     def parameters(self, prim: int, number: int) -> dict[str, Any]:
+        """Those of a row of the table, for that operation."""
         found = self._read.get((prim, number))
         if found is None:
             found = self.read.parameters(self.operations[prim], self._parameters[number])
@@ -190,27 +202,34 @@ def ways_from_data(entries: list[Any], inputs: int, shared: Shared) -> Stretch:
     for i, stretch in enumerate(stretches):
         known.append(set(known[above[i]]) if i else set(range(inputs)))
         _check_numbers(stretch, known[-1], inputs)
-    wanted: list[set[int]] = [set() for _ in stretches]
-    for i in reversed(range(len(stretches))):
-        _find_last_uses(stretches[i], wanted[i])
-        if i:
-            wanted[above[i]] |= wanted[i]
+    for i in reversed(range(1, len(stretches))):
+        stretches[above[i]].later |= stretches[i].later.union(stretches[i].columns["args"])
     return stretches[0]
 
 
 def _stretch(entry: dict[str, Any], shared: Shared) -> Stretch:
-    rows = []
-    for prim, args, parameters, outs, several, specs, errors, line, units in entry["steps"]:
-        if len(outs) != len(specs) or not outs or (not several and len(outs) > 1):
-            raise Invalid("an operation has another number of results")
-        rows.append(
-            (
-                shared.operations[prim], tuple(args), shared.parameters(prim, parameters), tuple(outs), bool(several),
-                [shared.specs[k] for k in specs], shared.errors[errors], shared.lines[line], bool(units),
-            )
-        )  # fmt: skip
-    constants = {number: shared.read.data(x) for number, x in entry["constants"]}
-    return Stretch(constants, rows, _end(entry, shared))
+    columns = {name: _numbers(entry[name]) for name in _COLUMNS}
+    several, results = {*columns["several"]}, columns["results"]
+    if (
+        any(len(columns[name]) != len(results) for name in _OF_STEPS)
+        or len(columns["args"]) != sum(columns["arity"])
+        or not len(columns["outs"]) == len(columns["specs"]) == sum(results)
+        or any(n != 1 and (not n or i not in several) for i, n in enumerate(results))
+    ):
+        raise Invalid("its steps are of different numbers")
+    for table, name in ((shared.errors, "errors"), (shared.lines, "lines"), (shared.specs, "specs")):
+        whole(max(columns[name], default=-1), -1, len(table) - 1)
+    for prim, parameters in {*zip(columns["operations"], columns["parameters"], strict=True)}:
+        shared.parameters(prim, parameters)
+    constants = {whole(number): shared.read.data(x) for number, x in entry["constants"]}
+    return Stretch(constants, columns, _end(entry, shared))
+
+
+def _numbers(column: Any) -> list[int]:
+    found = np.array(column, np.int64)
+    if found.ndim != 1 or (found.size and found.min() < 0):
+        raise Invalid("a column isn't of numbers")
+    return found.tolist()  # type: ignore[no-any-return]
 
 
 def _end(entry: dict[str, Any], shared: Shared) -> Guard | Result:
@@ -239,46 +258,40 @@ def _template(x: Any, read: Unpacker, count: list[int]) -> Any:
 
 
 def _check_numbers(stretch: Stretch, known: set[int], inputs: int) -> None:
-    """That every value is there when it is read, and is made once."""
-    read = [number for row in stretch.rows for number in row[1]] + _asked_of(stretch.end)
-    made = [*stretch.constants, *[number for row in stretch.rows for number in row[3]]]
-    if not {*map(type, read), *map(type, made)} <= {int}:
-        raise Invalid("something else stands where the number of a value should")
-    if made and (min(made) < inputs or max(made) > 4 * (len(known) + len(made)) + 64):
+    """That every value is made once, and read after that. ``known`` becomes what is there at the end."""
+    args, outs = stretch.columns["args"], stretch.columns["outs"]
+    made = [*stretch.constants, *outs]
+    if made and not inputs <= min(made) <= max(made) <= 4 * (len(known) + len(made)) + 64:
         raise Invalid("the number of a value is out of bounds")
     if len(made) != len({*made}) or not known.isdisjoint(made):
         raise Invalid("a value is made twice")
     known.update(stretch.constants)
-    for row in stretch.rows:
-        if not known.issuperset(row[1]):
-            raise Invalid("a value is read that isn't there")
-        known.update(row[3])
+    at = dict.fromkeys(known, -1)
+    at.update(zip(outs, _owners(stretch.columns["results"]), strict=True))
+    known.update(outs)
+    if not all(at.get(a, i) < i for a, i in zip(args, _owners(stretch.columns["arity"]), strict=True)):
+        raise Invalid("a value is read that isn't there")
     if not known.issuperset(_asked_of(stretch.end)):
         raise Invalid("a value is asked for that isn't there")
+
+
+def _owners(counts: list[int]) -> list[int]:
+    """Which step each of so many things in a row belongs to."""
+    return np.repeat(np.arange(len(counts)), counts).tolist()
 
 
 def _asked_of(end: Guard | Result) -> list[int]:
     return [end.value] if isinstance(end, Guard) else [place for place in end.places if place is not None]
 
 
-def _find_last_uses(stretch: Stretch, wanted: set[int]) -> None:
-    """Fill ``forget``; ``wanted`` is what stretches further on read, and becomes what is read from here on."""
-    wanted.update(_asked_of(stretch.end))
-    for row in reversed(stretch.rows):
-        named = (*row[1], *row[3])
-        stretch.forget.append(() if wanted.issuperset(named) else tuple({*named} - wanted))
-        wanted.update(row[1])
-    stretch.forget.reverse()
-
-
 # -- going --------------------------------------------------------------------------------------------
 class Way:
     """A call, gone step by step: what happened, as a record has it, and the result."""
 
-    def __init__(self, start: Stretch, inputs: Iterable[Any], file: str) -> None:
+    def __init__(self, start: Stretch, inputs: Iterable[Any], shared: Shared, file: str) -> None:
         self.events: list[Step | Guard] = []
         self.values: list[Value] = []
-        self.file = file
+        self.shared, self.file = shared, file
         self._raws: dict[int, Any] = {}
         #: Values whose shape another call may find otherwise: a program asks for it next.
         self._to_ask: list[int] = []
@@ -288,11 +301,7 @@ class Way:
         while True:
             for number, raw in stretch.constants.items():
                 self._enter(number, raw, _value(raw)._replace(raw=raw))
-            for row, gone in zip(stretch.rows, stretch.forget, strict=True):
-                self._check_asked(not self._to_ask)
-                self._step(row)
-                for number in gone:
-                    del self._raws[number]
+            self._go(stretch)
             if isinstance(stretch.end, Result):
                 self._check_asked(not self._to_ask)
                 self.end = stretch.end
@@ -309,43 +318,72 @@ class Way:
             self.values.append(_NO_VALUE)
         self.values[number] = value
 
-    def _step(self, row: Any) -> None:
-        prim, args, params, outs, several, expected, errors, line, units = row
-        raws = [self._raws[a] for a in args]
-        check = _UNCHECKED_BY_NUMPY.get(prim.name)
-        try:
-            if check is not None:
-                check(*raws, **params)
-            if errors is None:
-                ans = _computed(prim, raws, params)
-            else:
-                with np.errstate(**errors):
-                    ans = _computed(prim, raws, params)
-        except Exception as error:
-            error.add_note(f"gpuad.load_jit: in {self.file}, recorded of {line[0]}, line {line[1]}, in {line[2]}")
-            raise
-        found = ans if type(ans) in (tuple, list) else (ans,)
-        if (found is ans) is not several or len(found) != len(outs):
-            raise self._otherwise(prim, line, f"{len(found)} results", f"{len(outs)}")
-        varies = _shape_varies(prim, raws)
-        for out, x, spec in zip(outs, found, expected, strict=True):
+    def _go(self, stretch: Stretch) -> None:
+        """The steps up to its end."""
+        c, shared, known = stretch.columns, self.shared, self._raws
+        last = dict(zip(c["outs"], _owners(c["results"]), strict=True))
+        last.update(zip(c["args"], _owners(c["arity"]), strict=True))
+        gone: dict[int, list[int]] = {}
+        for number, i in last.items():
+            if number not in stretch.later:
+                gone.setdefault(i, []).append(number)
+        several, units = {*c["several"]}, {*c["units"]}
+        first = made = 0
+        for i, row in enumerate(zip(*[c[name] for name in _OF_STEPS], strict=True)):
+            prim, arity, parameters, results, errors, line = row
+            args, outs = tuple(c["args"][first : first + arity]), tuple(c["outs"][made : made + results])
+            raws = [known[a] for a in args]
+            step = Step(
+                shared.operations[prim], args, shared.parameters(prim, parameters), outs, i in several,
+                backend_of(raws), shared.errors[errors], shared.lines[line], i in units,
+            )  # fmt: skip
+            self._take(step, raws, [shared.specs[k] for k in c["specs"][made : made + results]])
+            first, made = first + arity, made + results
+            for number in gone.get(i, ()):
+                del known[number]
+
+    def _take(self, step: Step, raws: list[Any], expected: list[Spec]) -> None:
+        """One step, of which a file says what the results are like."""
+        self._check_asked(not self._to_ask)
+        found = self._results(step, raws)
+        if len(found) != len(step.outs):
+            raise self._otherwise(step, f"{len(found)} results", f"{len(step.outs)}")
+        varies = _shape_varies(step.prim, raws)
+        for out, x, spec in zip(step.outs, found, expected, strict=True):
             raw = settle(x)
-            value = _value(raw, _sharing(raw, raws, args))
+            value = _value(raw, _sharing(raw, raws, step.args))  # type: ignore[arg-type]
             if value.spec is not spec and not (varies and value.spec.dtype == spec.dtype):
-                raise self._otherwise(prim, line, value.spec, spec)
+                raise self._otherwise(step, value.spec, spec)
             self._enter(out, raw, value)
         if varies:
-            self._to_ask += outs
-        self.events.append(Step(prim, args, params, outs, several, backend_of(raws), errors, line, units))
+            self._to_ask += step.outs
+        self.events.append(step)
+
+    def _results(self, step: Step, raws: list[Any]) -> Any:
+        prim, params = step.prim, step.params
+        try:
+            if prim.name in _UNCHECKED_BY_NUMPY:
+                _UNCHECKED_BY_NUMPY[prim.name](*raws, **params)
+            with np.errstate(**step.errstate) if step.errstate else _NOTHING_ELSE:
+                ans = prim.function(*raws, **params) if type(prim) is PythonOperator else prim.evaluate(raws, params)
+        except Exception as error:
+            file, number, name = step.line
+            error.add_note(f"gpuad.load_jit: in {self.file}, recorded of {file}, line {number}, in {name}")
+            raise
+        several = type(ans) is tuple or type(ans) is list
+        if several is not step.several:
+            raise self._otherwise(step, type(ans).__name__, "several results" if step.several else "one")
+        return ans if several else (ans,)
 
     def _check_asked(self, right: bool) -> None:
         if not right:
             raise SavedFileError(f"{self.file} isn't as gpuad writes it: it doesn't ask for a shape that may vary")
 
-    def _otherwise(self, prim: Any, line: Line, got: Any, expected: Any) -> SavedFileError:
+    def _otherwise(self, step: Step, got: Any, expected: Any) -> SavedFileError:
+        file, number, name = step.line
         return SavedFileError(
-            f"{self.file}: {prim.name} gives {got} here, and gave {expected} when the file was written (line {line[1]} "
-            f"of {line[0]}, in {line[2]}). Libraries of other versions may be why; save the function again"
+            f"{self.file}: {step.prim.name} gives {got} here, and gave {expected} when the file was written (line "
+            f"{number} of {file}, in {name}). Libraries of other versions may be why; save the function again"
         )
 
     def _ask(self, stretch: Stretch, guard: Guard) -> Stretch:
@@ -372,16 +410,16 @@ class Way:
         return tree_map(lambda _: next(made), self.end.template)
 
 
-def _computed(prim: Any, raws: list[Any], params: dict[str, Any]) -> Any:
-    return prim.function(*raws, **params) if type(prim) is PythonOperator else prim.evaluate(raws, params)
-
-
 def _value(raw: Any, shares: tuple[int, ...] = ()) -> Value:
     """What a record would know of it."""
-    return Value(spec_of(raw), getattr(raw, "strides", None) if is_array(raw) else None, shares)
+    if type(raw) is np.ndarray:
+        return Value(make_spec(raw.shape, raw.dtype), raw.strides, shares)
+    known = type(raw) in _NUMBERS or owner_of_type(type(raw)) is not None
+    return Value(spec_of(raw if known else False), getattr(raw, "strides", None) if is_array(raw) else None, shares)
 
 
 _NO_VALUE = _value(False)
+_NOTHING_ELSE = contextlib.nullcontext()
 
 
 def _own(x: Any) -> Any:

@@ -107,7 +107,7 @@ class _Loaded(Jitted):
         #: So many parts of a key are there without an argument: they say in which state of the process a call is made.
         self.state = len(self.sign((), {})[0])
         read = Unpacker(program["arrays"], block)
-        shared = Shared(program["tables"], read)
+        self.shared = Shared(program["tables"], read)
         #: By what the arguments are like, and the backend that was chosen when it was recorded.
         self.kinds: dict[Any, dict[str, _Kind]] = {}
         self.replays: dict[Any, _Replay] = {}
@@ -117,7 +117,7 @@ class _Loaded(Jitted):
             around = tuple([read.data(x) for x in kind["around"]])
             if not all(map(is_array, around)):
                 raise Invalid("what is around a function isn't arrays")
-            start = ways_from_data(kind["stretches"], len(flat) + len(around), shared)
+            start = ways_from_data(kind["stretches"], len(flat) + len(around), self.shared)
             found = _Kind(start, len(flat) + len(around), around, examples.words(args, kwargs, self.inputs))
             self.kinds.setdefault(key[self.state :], {})[text(kind["backend"])] = found
 
@@ -139,7 +139,7 @@ class _Loaded(Jitted):
         if done:
             self.replayed += 1
             return result
-        way = Way(replay.start, inputs, self.path)
+        way = Way(replay.start, inputs, self.shared, self.path)
         with self.lock:
             self.recorded += 1
             replay.gone.append((way.events, way.values, way.end))

@@ -108,7 +108,7 @@ class Arguments:
         if type(x) is not np.ndarray or (x.base is None and not x.flags.writeable):
             return x
         if x.nbytes <= SMALL:
-            return x.copy() if x.flags.c_contiguous else copy_alike(x)
+            return _copy(x)
         self.entered.append((x, number, _entries(x)))
         return x.view()  # parts of which can be written into later
 
@@ -137,6 +137,15 @@ class Arguments:
                 "that is differentiated by them, for the derivative needs them as they are. Write into what the "
                 "function is given, or pass a copy: x.copy()"
             )
+
+
+def _copy(x: np.ndarray[Any, Any]) -> Any:
+    if x.flags.c_contiguous:
+        return x.copy()
+    if 0 in x.strides:  # operations on what was broadcast have results in C order
+        once = x[tuple([slice(0, 1) if n == 0 else slice(None) for n in x.strides])]
+        return np.broadcast_to(copy_alike(once), x.shape)
+    return copy_alike(x)
 
 
 #: The arrays that are read-only for a time, and for how many calls, by identity.

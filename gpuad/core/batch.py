@@ -49,13 +49,30 @@ class Batch(Level):
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if self.closed:
             leaked()
-        if len(args) == 1 and prim.elementwise:
-            return self.watch(prim(args[0].value, **params))
+        if prim.elementwise and prim.batch is None and len(args) < 3:
+            return self._elementwise(prim, args, params)
         values = self.opened(args)
         mapped = [type(a) is Box and a.level is self for a in args]
         rule = prim.batch or (elementwise if prim.elementwise else one_by_one)
         ans = rule(prim, self.size, mapped, values, params)
         return tuple(map(self.watch, ans)) if type(ans) is tuple or type(ans) is list else self.watch(ans)
+
+    def _elementwise(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Box:
+        """``process`` in half the time, for what most operations of a program are."""
+        if len(args) == 1:
+            (one,) = args
+            ans = prim(one.value, **params)
+        else:
+            values = self.opened(args)
+            mapped = [type(a) is Box and a.level is self for a in args]
+            one = args[not mapped[0]]
+            mine, theirs = len(one.spec.shape), len(spec_of(args[mapped[0]]).shape)
+            if theirs > mine or (theirs < mine and all(mapped)):
+                values = aligned(values, mapped)
+            ans = prim(*values, **params)
+        spec = one.spec
+        same = ans.dtype is spec.dtype and ans.shape == one.value.shape
+        return make_box(ans, self, 0, spec) if same else self.watch(ans)
 
     def write(self, x: Box, v: Any, place: Any) -> None:
         if self.closed:

@@ -33,8 +33,10 @@ def _matmul_pull(k: int, g: Any, x: Any, y: Any) -> Any:
     """The VJP of argument ``k`` where there are vectors or batches: a broadcast batch is summed within the product."""
     terms, out, shapes = _matmul_as_einsum(x.shape, y.shape)
     mine, other = (x, y) if k == 0 else (y, x)
-    h = _einsum_pull(g, other.reshape(shapes[1 - k]), terms[k], terms[1 - k], out, shapes[k])
-    return h.reshape(mine.shape)
+    if shapes[1 - k] != other.shape:
+        other = other.reshape(shapes[1 - k])
+    h = _einsum_pull(g, other, terms[k], terms[1 - k], out, shapes[k])
+    return h if shapes[k] == mine.shape else h.reshape(mine.shape)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -182,7 +184,10 @@ def _einsum(xp: Any, x: Any, y: Any, *, subscripts: str) -> Any:
     if p.folds[1]:
         y = _fold(xp, y, subscripts=p.folds[1])
     if p.direct:
-        return xp.einsum(p.direct, x, y)
+        from ..fused.outer import outer  # which most programs never need
+
+        ans = outer(x, y, p.direct)
+        return xp.einsum(p.direct, x, y) if ans is None else ans
     if p.swapped:
         x, y = y, x
     if p.orders[0]:

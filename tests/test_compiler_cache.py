@@ -22,8 +22,9 @@ import pytest
 import gpuad
 from command_line import environment, run_gpuad
 from gpuad import kernel_sources
+from gpuad.backend import numpy_backend
 from gpuad.errors import BackendError
-from gpuad.fused import compiler, executors, library_cache, switch
+from gpuad.fused import compiler, executors, launch, library_cache, switch
 from gpuad.fused.compiler import CompilerUnavailable, shared_library
 from gpuad.fused.plan import Operand, Output, Plan, Step
 
@@ -640,6 +641,21 @@ def test_much_work_is_done_in_c(host):
     assert executors.compile_host(PLAN, LARGE) == "in C"
     assert executors.compile_host(PLAN, LARGE) == "in C"
     assert asked.asked == 1
+
+
+def test_costly_functions_are_compiled_sooner(host):
+    """By how often they have been run, the same in every run of a program."""
+    asked = host()
+    calls = {}
+    for text in ("{0} * {0}", "exp({0})", "erf({0})"):
+        step = Step(text, text, (0,), (F8,), F8)
+        kernel = launch.Kernel(numpy_backend, PLAN._replace(steps=(step,)))
+        calls[text] = 1
+        while kernel.on_host(1 << 22) == "in blocks":
+            calls[text] += 1
+        assert kernel.on_host(1 << 22) == "in C"
+    assert calls == {"{0} * {0}": 32, "exp({0})": 5, "erf({0})": 2}
+    assert asked.asked == 3
 
 
 @pytest.mark.parametrize(("asked", "expected"), [("c", "in C"), ("numpy", "in blocks")])

@@ -16,9 +16,10 @@ from ..backend import numpy_backend
 from ..errors import BackendError
 from .plan import Call, Plan
 
-#: Entries times steps after which a plan is compiled: a compiler takes 60 to 400 ms, and NumPy needs 0.2 ns (sums and
-#: products) to 4 ns (sines) per entry and step.
-WORTH_COMPILING = 1 << 25
+#: Operations on entries after which a plan is compiled. C gains some 0.14 ns in each (0.1 to 0.25 ns in usual programs,
+#: more where NumPy has no vector instructions for a function), so that a compiler, which takes 60 to 150 ms, isn't
+#: waited for before NumPy has lost 20 ms.
+WORTH_COMPILING = 1 << 27
 #: So many compiled plans are remembered.
 REMEMBERED = 512
 
@@ -53,8 +54,15 @@ def enabled() -> bool:
     return _asked() != "none"
 
 
+def operations(plan: Plan) -> int:
+    """What a plan has to do at a point, an addition being 1, an exponential 7, an error function 18."""
+    from .c_order import instructions
+
+    return sum(3 + instructions(step.scalar) for step in plan.steps) // 4 or 1
+
+
 def compile_host(plan: Plan, work: int) -> Runner:
-    """What runs ``plan`` on NumPy arrays. ``work``: how many entries, times how many steps, it has had to do.
+    """What runs ``plan`` on NumPy arrays. ``work``: how many points, times its ``operations``, it has had to do.
 
     Plans are remembered: asking again for one costs a look-up.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import time
 from contextvars import ContextVar
 from typing import Any
@@ -21,13 +22,13 @@ class Kernel:
     """A plan, what runs it (``None``: the library's functions, one by one), and the seconds that it took to get it.
 
     On the host NumPy runs it at first. When it has had so much to do that a compiler would have paid, the plan is
-    compiled: ``worked`` counts entries times steps, so that a program takes the same way every time it is run.
+    compiled: ``worked`` counts points times operations, so that a program takes the same way every time it is run.
     """
 
-    __slots__ = ("plan", "run", "seconds", "worked")
+    __slots__ = ("operations", "plan", "run", "seconds", "worked")
 
     def __init__(self, backend: Backend, plan: Plan) -> None:
-        self.plan, self.worked = plan, 0
+        self.plan, self.operations, self.worked = plan, executors.operations(plan), 0
         self.run: Any = None
         start = time.perf_counter()
         if backend is not numpy_backend:
@@ -37,10 +38,10 @@ class Kernel:
                 self.run = device.compile(plan, backend.xp)
         self.seconds = time.perf_counter() - start
 
-    def on_host(self, work: int) -> Any:
-        """What runs it on the host, where there is so much ``work`` to do now."""
+    def on_host(self, points: int) -> Any:
+        """What runs it on the host, on a grid of so many ``points``."""
         before = self.worked
-        self.worked += work
+        self.worked += points * self.operations
         if self.run is None or before < executors.WORTH_COMPILING <= self.worked:
             start = time.perf_counter()
             self.run = executors.compile_host(self.plan, self.worked)
@@ -145,9 +146,6 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
     lengths, layout, order, summed, arrays = _layout(
         backend, grid, collected.operands, [gone for _, _, gone, _ in outputs], row, preferred
     )
-    work = max(len(nodes), 1)
-    for n in lengths:
-        work *= n
     structure = (
         backend.name,
         tuple([(a.dtype, classes) for a, (classes, _) in zip(arrays, layout, strict=True)]),
@@ -161,7 +159,7 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
         if len(_compiled) >= _KEPT:
             _compiled.clear()
         kernel = _compiled[structure] = Kernel(backend, _plan(structure))
-    run = kernel.on_host(work) if backend is numpy_backend else kernel.run
+    run = kernel.on_host(math.prod(lengths)) if backend is numpy_backend else kernel.run
     if run is None:
         _one_by_one(backend, targets, nodes)
         return

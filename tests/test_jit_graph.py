@@ -237,3 +237,15 @@ def test_no_shape_of_results_that_varies_is_taken_for_granted():
         mask = np.arange(10) % (k + 1) == 0
         for got, want in zip(jitted(x10 - k / 4, mask), f(x10 - k / 4, mask), strict=True):
             np.testing.assert_array_equal(got, want)
+
+
+def test_what_a_rewrite_added_may_be_read_after_a_question():
+    def f(x):
+        y = x**3  # becomes two products, of which the first is needed again
+        return x**4 * 2 if np.sum(y) > 0 else x**3 + 1
+
+    jitted = jit(f)
+    for k in (1.0, -1.0, 1.0, -1.0):
+        np.testing.assert_allclose(jitted(k * x10), f(k * x10), rtol=1e-14)
+    assert jitted.recordings.replayed == 2
+    assert "s[-1]" in jitted.lower(x10).source

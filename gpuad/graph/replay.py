@@ -165,7 +165,7 @@ class Segment:
                 name = f"x{place}"
                 self.header.append(f"    {name} = x[{place}]")
             elif place in self.before:
-                name = f"w{place}"
+                name = f"w{place}" if place >= 0 else f"w_{-place}"
                 self.header.append(f"    {name} = s[{place}]")
             else:
                 name = self.thing("c", value.raw)

@@ -6,16 +6,13 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..flag import Flag
+from ..fused.pending import running as running
 from .box import Box, move, twin
 
 if TYPE_CHECKING:
     from .primitive import Primitive
 
 _birth = itertools.count().__next__
-
-#: Whether a transformation is running: arrays made from nothing may be written into then.
-running = Flag()
 
 
 class Level:

@@ -5,6 +5,7 @@ v̄ₙ is given; then, backwards through the records, every operation adds (∂v
 
 from __future__ import annotations
 
+from sys import getrefcount
 from typing import Any
 
 from numpy import ndarray
@@ -14,6 +15,10 @@ from .cotangent import LAZY, Chosen, Lazy, Parts, add
 from .memory import View
 from .primitive import passes
 from .tape import REWRITTEN, UNARY, Tape
+
+
+#: By how many a cotangent is referred to that only the sweep has: its variable, and the argument.
+_ALONE = 2
 
 
 def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -> list[Any]:
@@ -59,7 +64,8 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
         elif plain:
             h = rule(g, ans, x) if y is unary else rule(g, ans, x, y)
         elif y is REWRITTEN:
-            h = _of_rewritten(g, rule, owned[out]) if chosen else rule(g, owned[out])
+            # What waits may be going to read it.
+            h = _of_rewritten(g, rule) if chosen else rule(g, owned[out] and getrefcount(g) <= _ALONE)
             if table[parent] is None:
                 table[parent], owned[parent] = h, True
                 continue
@@ -98,7 +104,7 @@ def _of_chosen(g: Chosen, rule: Any, ans: Any, x: Any, y: Any) -> Any:
     return h.narrow(g) if type(h) is Chosen else h
 
 
-def _of_rewritten(g: Chosen, rule: Any, owned: bool) -> Chosen:
+def _of_rewritten(g: Chosen, rule: Any) -> Chosen:
     """The cotangent of what had been there before something was written: what wasn't chosen still doesn't count."""
-    h = rule(g.dense(), owned or not g.clear)
+    h = rule(g.dense(), not g.clear)
     return h.narrow(g) if type(h) is Chosen else Chosen(h, g.condition, g.when)

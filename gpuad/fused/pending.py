@@ -5,7 +5,8 @@ called: it makes another ``Pending``, which knows the operation and its operands
 needs the numbers of is computed then, in few kernels, see ``schedule``: whatever else wants an array gets it from
 ``settle``. Values never change, so nobody can tell when they were computed.
 
-An array of the user's that takes part is copied, for the user may write into it before it is read.
+An array of the user's that takes part is copied, for the user may write into it before it is read. While a sweep runs,
+and no program around it, nobody can.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from . import switch
 STEPS, FORWARD, SUMS = 192, 48, 8
 #: So many arrays are read by one kernel at most.
 READS = 24
+#: Whether a program is running that a transformation watches: it may write into its arrays.
+running = Flag()
 #: Whether a sweep is running.
 backwards = Flag()
 

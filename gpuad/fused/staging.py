@@ -25,6 +25,7 @@ from .pending import (
     is_row,
     leaf,
     lift,
+    running,
     settle,
     total,
     viewed,
@@ -166,6 +167,8 @@ def _operand(lazy: Lazy, a: Any) -> Any:
         return (a.item(), a.dtype) if a.dtype.kind in "fciub" else None
     if owner_of_type(type(a)) is not lazy.eager or a.dtype.kind not in "fciub" or not a.size:
         return None
+    if type(a) is np.ndarray and backwards.on and not running.on:
+        return leaf(lazy.kind, a)  # into which nobody can write before it is read
     return snapshot(lazy.kind, a)
 
 

@@ -11,6 +11,7 @@ import pickle
 import pkgutil
 import subprocess
 import sys
+import threading
 import zipfile
 from collections import namedtuple
 from pathlib import Path
@@ -273,6 +274,39 @@ def test_arguments_given_to_save_are_recorded(tmp_path):
     np.testing.assert_array_equal(load_jit(path)(np.array([1.0, 2.0]), y=5.0), [5.0, 10.0])
     with pytest.raises(UnsupportedError, match="nothing is recorded"):
         jit(lambda x: x).save(path)
+
+
+def test_keywords_come_in_any_order(tmp_path):
+    path = tmp_path / "f.gpuad"
+    jit(lambda x, a, b: x * a - b, static_argnames="b").save(path, np.ones(2), a=np.ones(2), b=3)
+    f = load_jit(path)
+    for _ in range(2):
+        for keywords in ({"a": np.full(2, 5.0), "b": 3}, {"b": 3, "a": np.full(2, 5.0)}):
+            np.testing.assert_array_equal(f(np.ones(2), **keywords), [2.0, 2.0])
+    with pytest.raises(NotRecordedError, match="a=float64"):
+        f(np.ones(2), b=4, a=np.ones(2))
+
+
+def test_whole_numbers_that_became_inputs(tmp_path):
+    f = load_jit(saved(tmp_path, lambda x, n: x * n, *[(np.ones(2), n) for n in range(8)]))
+    assert f.kinds == ["(float64[2], an int)"]
+    np.testing.assert_array_equal(f(np.ones(2), 99), [99.0, 99.0])
+
+
+def test_large_arrays_and_threads(tmp_path):
+    def f(x):
+        return value_and_grad(lambda x: np.sum(np.tanh(x) * np.exp(-(x**2))))(x)
+
+    x = normal(1 << 18)
+    loaded, found = load_jit(saved(tmp_path, f, (x,))), []
+    threads = [threading.Thread(target=lambda: found.extend(loaded(x) for _ in range(3))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 9
+    for got in found:
+        assert_same(got, f(x), rtol=1e-9)
 
 
 def test_equal_recordings_make_equal_files(tmp_path):

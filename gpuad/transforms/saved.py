@@ -111,9 +111,12 @@ class _Loaded(Jitted):
         #: By what the arguments are like, and the backend that was chosen when it was recorded.
         self.kinds: dict[Any, dict[str, _Kind]] = {}
         self.replays: dict[Any, _Replay] = {}
+        #: Keywords are inputs in the order in which they came when the function was recorded.
+        self.orders: set[tuple[str, ...]] = set()
         for kind in program["kinds"]:
             args, kwargs = examples.from_data(kind["arguments"], read)
             key, flat = self.sign(args, kwargs)
+            self.orders.add(tuple(kwargs))
             around = tuple([read.data(x) for x in kind["around"]])
             if not all(map(is_array, around)):
                 raise Invalid("what is around a function isn't arrays")
@@ -129,7 +132,14 @@ class _Loaded(Jitted):
                 f"{self.name} was loaded from {self.path}, which has its operations as they were recorded. It can't be "
                 "differentiated, batched or recorded; do that before, and save jit(grad(f)), say"
             ) from None
-        replay = self.replays.get(key) or self._replay(key, args, kwargs)
+        replay = self.replays.get(key) or self._replay(key)
+        if replay is None:
+            for order in self.orders:
+                if {*order} == {*kwargs}:
+                    ordered = {name: kwargs[name] for name in order}
+                    if self.sign(args, ordered)[0][self.state :] in self.kinds:
+                        return self(args, ordered)
+            raise self._not_recorded(args, kwargs)
         inputs, tree = (*flat, *replay.read()), replay.tree
         if replay.gone:
             with self.lock:
@@ -145,15 +155,18 @@ class _Loaded(Jitted):
             replay.gone.append((way.events, way.values, way.end))
         return way.result
 
-    def _replay(self, key: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> _Replay:
+    def _not_recorded(self, args: Sequence[Any], kwargs: dict[str, Any]) -> NotRecordedError:
+        words = examples.words(args, kwargs, self.inputs)
+        known = "\n".join(f"  {line}" for line in self.words())
+        return NotRecordedError(
+            f"{self.path} has no recording of {self.name} for a call like\n  {words}\nbut of\n{known}\n"
+            "Call it like that, or save it again after a call like this"
+        )
+
+    def _replay(self, key: Any) -> _Replay | None:
         found = self.kinds.get(key[self.state :])
         if found is None:
-            words = examples.words(args, kwargs, self.inputs)
-            known = "\n".join(f"  {line}" for line in self.words())
-            raise NotRecordedError(
-                f"{self.path} has no recording of {self.name} for a call like\n  {words}\nbut of\n{known}\n"
-                "Call it like that, or save it again after a call like this"
-            )
+            return None
         # Which backend makes new arrays plays no part any more, but it may have when the function was recorded.
         kind = found.get(key[0].name) or next(iter(found.values()))
         with self.lock:

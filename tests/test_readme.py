@@ -12,7 +12,8 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
 
 @pytest.mark.skipif(not PAGES, reason="not run from a source tree")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_examples_run_and_give_what_they_say(page, capsys):
+def test_examples_run_and_give_what_they_say(page, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where an example may write files
     text = page.read_text(encoding="utf-8")
     blocks = list(BLOCK.finditer(text))
     if page.stem == "README":

@@ -15,7 +15,6 @@
 
 #include <math.h>
 #include <stdint.h>
-#include <string.h>
 
 // A loop becomes vector instructions only if nothing is called in it, however long it gets.
 #define GPUAD_INLINE static inline __attribute__((always_inline))
@@ -33,22 +32,22 @@
 
 GPUAD_INLINE uint64_t gpuad_bits_f64(double x) {
     uint64_t bits;
-    memcpy(&bits, &x, sizeof bits);
+    __builtin_memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 GPUAD_INLINE double gpuad_of_bits_f64(uint64_t bits) {
     double x;
-    memcpy(&x, &bits, sizeof x);
+    __builtin_memcpy(&x, &bits, sizeof x);
     return x;
 }
 GPUAD_INLINE uint32_t gpuad_bits_f32(float x) {
     uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
+    __builtin_memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 GPUAD_INLINE float gpuad_of_bits_f32(uint32_t bits) {
     float x;
-    memcpy(&x, &bits, sizeof x);
+    __builtin_memcpy(&x, &bits, sizeof x);
     return x;
 }
 

@@ -9,7 +9,6 @@
 #include <complex.h>
 #include <math.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "host_special.h"
 

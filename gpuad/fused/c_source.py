@@ -129,7 +129,7 @@ class _Writer:
             self.put(f"const int64_t from{k} = split == {k} ? first : 0, to{k} = split == {k} ? last : length{k};")
         for value in kept:
             kind = value_type(self.plan.dtype_of(value))
-            self.put(f"{kind} *const row{value} = malloc((length{self.loops - 1} + 1) * sizeof({kind}));")
+            self.put(f"{kind} *const row{value} = __builtin_malloc((length{self.loops - 1} + 1) * sizeof({kind}));")
         if kept:
             missing = " || ".join(f"!row{value}" for value in kept)
             self.put("int failed = 1;")
@@ -143,7 +143,7 @@ class _Writer:
             self.put("failed = 0;")
             self.lines.append("end:")
             for value in kept:
-                self.put(f"free(row{value});")
+                self.put(f"__builtin_free(row{value});")
         self.put("(void)first, (void)last, (void)chunk;")
         self.put(f"return {'failed' if kept else 0};")
         self.lines.append("}")

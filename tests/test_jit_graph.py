@@ -39,7 +39,18 @@ def steps_of(f, *args):
         (lambda x: x * 0.0, ["multiply"]),  # infinities and NaN
         (lambda x: np.negative(-x), []),
         (lambda x: -np.negative(-x), ["negative"]),
-        (lambda x: x + -(2 * x), ["multiply", "subtract"]),
+        (lambda x: x + -np.sin(x), ["sin", "subtract"]),
+        (lambda x: x - -np.sin(x), ["sin", "add"]),
+        (lambda x: -(2 * x), ["multiply"]),
+        (lambda x: -(x / 3) + -(3 / x), ["divide", "divide", "add"]),
+        (lambda x: -x * 2.0, ["multiply"]),
+        (lambda x: 2 / -x, ["divide"]),
+        (lambda x: -x * -np.cos(x), ["cos", "multiply"]),
+        (lambda x: -x / -np.cos(x), ["cos", "divide"]),
+        (lambda x: -(x * 0.0), ["multiply", "negative"]),  # a zero keeps its sign
+        (lambda x: -(x - 1.0), ["subtract", "negative"]),  # where it is zero, its sign is another
+        (lambda x: -(x * x), ["multiply", "negative"]),
+        (lambda x: -(x * -2.0) + x * 2.0, ["multiply", "add"]),  # equal numbers are one
         (lambda x: x**3, ["multiply", "multiply"]),
         (lambda x: np.sin(x) * np.sin(x), ["sin", "multiply"]),
         (lambda x: x * np.exp(x) + np.exp(x) * x, ["exp", "multiply", "add"]),

@@ -19,6 +19,7 @@ from ..ops.contract import matmul
 from ..ops.declare import broadcast_to, registry
 from ..ops.elementwise import multiply, subtract
 from ..ops.shape import reshape, transpose
+from . import signs
 from .stretches import scatter_in_stretches
 from .zeros import Zeros, scaled_rows
 
@@ -41,6 +42,8 @@ class Simplifier:
         self.table: dict[Any, tuple[int, ...]] = {}
         #: Of constants, the number that all entries are, once that was asked.
         self.numbers: dict[int, Any] = {}
+        #: Python's numbers among the constants.
+        self.pythons: dict[Any, int] = {}
         #: What is known of arrays that are mostly zero.
         self.zeros = Zeros(self)
         self.next = -1
@@ -55,6 +58,7 @@ class Simplifier:
         other.same = {k: v for k, v in self.same.items() if next < k < bound}
         other.made = {k: v for k, v in self.made.items() if next < k < bound}
         other.table = {k: v for k, v in self.table.items() if all(next < out < bound for out in v)}
+        other.pythons = {k: v for k, v in self.pythons.items() if next < v < bound}
         other.zeros = self.zeros.fork(other, bound, next)
         other.next = next
         return other
@@ -72,6 +76,10 @@ class Simplifier:
     def add(self, step: Step) -> None:
         """Take a recorded step."""
         args = tuple([self.find(a) for a in step.args])
+        for a in args:
+            raw = self.values[a].raw
+            if type(raw) in (int, float):
+                self.pythons.setdefault((type(raw), repr(raw)), a)
         if args != step.args:
             step = _with(step, args)
         if len(step.outs) == 1 and not step.several:
@@ -102,6 +110,11 @@ class Simplifier:
         return out
 
     def constant(self, raw: Any) -> int:
+        if type(raw) in (int, float):
+            known = self.pythons.get((type(raw), repr(raw)))
+            if known is None:
+                known = self.pythons[type(raw), repr(raw)] = self.new(Value(spec_of(raw), None, (), raw))
+            return known
         return self.new(Value(spec_of(raw), getattr(raw, "strides", None), (), raw))
 
     def _put(self, step: Step) -> None:
@@ -408,6 +421,10 @@ _REWRITES: dict[str, Callable[[Simplifier, Step], bool]] = {
     "spread": _spread,
     "sum_to": _sum_to,
     "add": _add,
+    "negative": signs.negated,
+    "multiply": signs.product,
+    "divide": signs.product,
+    "subtract": signs.difference,
     "matmul": _matrix_product,
     "einsum": _matrix_product,
     "scatter_add": scatter_in_stretches,

@@ -70,16 +70,17 @@ class Simplifier:
             self.add(step)
         return self.steps
 
+    def _as_known(self, place: int) -> int:
+        """The same, or of a Python number the constant that was met first."""
+        raw = self.values[place].raw
+        return self.pythons.setdefault((type(raw), repr(raw)), place) if type(raw) in (int, float) else place
+
     def find(self, place: int) -> int:
         return self.same.get(place, place)
 
     def add(self, step: Step) -> None:
         """Take a recorded step."""
-        args = tuple([self.find(a) for a in step.args])
-        for a in args:
-            raw = self.values[a].raw
-            if type(raw) in (int, float):
-                self.pythons.setdefault((type(raw), repr(raw)), a)
+        args = tuple([self._as_known(self.find(a)) for a in step.args])
         if args != step.args:
             step = _with(step, args)
         if len(step.outs) == 1 and not step.several:

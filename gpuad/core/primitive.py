@@ -75,12 +75,16 @@ class Primitive:
         self.pulls: tuple[Pull, ...] = ()
         #: Which values the VJP of each argument reads, by position; ``ANS`` is the result.
         self.reads: tuple[frozenset[int], ...] = ()
+        #: For an operation of one argument that has a rule: what the tape calls, and whether the rule reads the result
+        #: and the argument.
+        self.single: tuple[Pull, bool, bool] | None = None
         self._run: dict[Backend, Callable[..., Any]] = {}
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        level = innermost_level(args)
-        if level is not None:
-            return level.process(self, args, params)
+        for a in args:
+            if type(a) is Box:
+                level: Any = innermost_level(args)
+                return level.process(self, args, params)
         return self.evaluate(args, params)
 
     def evaluate(self, args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -146,6 +150,9 @@ class Primitive:
         self.reads = tuple(
             reads(rule) - ({k} if linear else set()) if rule is not None else frozenset() for k, rule in enumerate(vjps)
         )
+        self.single = None
+        if len(vjps) == 1 and vjps[0] not in (None, unstated):
+            self.single = self.pulls[0], ANS in self.reads[0], 0 in self.reads[0]
 
     def define_variadic_vjp(self, vjp: Rule, *, linear: bool = False, finish: Finish | None = None) -> None:
         """State one VJP for every argument: ``vjp(k, g, ans, *args, **params)`` is that of the k-th.
@@ -153,7 +160,7 @@ class Primitive:
         A rule without ``*args`` is given none. That of an operation whose arguments may be thousands must
         be such, for its cost is that of one argument then.
         """
-        self.variadic_vjp, self.linear = vjp, linear
+        self.variadic_vjp, self.linear, self.single = vjp, linear, None
         self.rule_takes_args = _takes_any_number(vjp)
         self.pulls = (_make_pull(self, None, vjp, finish),)
         self.reads = (frozenset() if linear else EVERYTHING,)

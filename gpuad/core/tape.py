@@ -27,7 +27,7 @@ from .constants import Constants
 from .cotangent import Indexed, Parts
 from .level import Level, innermost_level
 from .memory import exclusive
-from .primitive import ANS, Binary, Primitive, Unary, passes
+from .primitive import Binary, Primitive, Unary, passes
 from .untraced import UNTRACED, written
 
 UNARY: Any = type("UNARY", (), {"__repr__": lambda self: "UNARY"})()
@@ -70,7 +70,7 @@ class Tape(Level):
             self.records.extend(records)
 
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        if len(args) == 1 and prim.variadic_vjp is None and not prim.piecewise_constant:
+        if len(args) == 1 and prim.single is not None:
             return self.process_one(prim, args[0], params)
         values = self.opened(args)
         return self.record(prim, args, values, params, prim(*values, **params))
@@ -101,14 +101,12 @@ class Tape(Level):
         """``process`` in half the time, for an operation of one argument: reductions, changes of shape."""
         value = x.value
         ans = prim(value, **params) if type(value) is Box else prim.evaluate((value,), params)
-        pull = prim.pull(0)
-        if pull is None:
-            return settle(ans)
-        keeps = prim.reads[0]
-        kept = value if 0 in keeps else x.spec
-        self.plain &= prim.plain_vjps
+        pull, reads_ans, reads_x = prim.single  # type: ignore[misc]
+        kept = value if reads_x else x.spec
+        if not prim.plain_vjps:
+            self.plain = False
         index = next(self.free)
-        self.add((pull, index, x.index, ans if ANS in keeps else None, ((kept,), params, 0, x.spec), UNARY))
+        self.add((pull, index, x.index, ans if reads_ans else None, ((kept,), params, 0, x.spec), UNARY))
         return self.boxed(ans, index)
 
     def boxed(self, ans: Any, index: int) -> Any:

@@ -71,7 +71,10 @@ class Trace:
             traced[i] = self._watch(args[i], i)
         token = running.set(True)
         try:
-            with self.raw:
+            if self.raw.entered:
+                with self.raw:
+                    result = f(*traced)
+            else:
                 result = f(*traced)
             if has_aux:
                 if not (isinstance(result, tuple) and len(result) == 2):

@@ -196,25 +196,31 @@ def _examples(widths: list[int], n: int = 256) -> Result:
         mean_of = torch.func.grad(lambda w, x, t: programs.mlp_loss(torch, w, x, t))
         means |= {"torch.func, their mean": _functional(mean_of, weights, x, onehot)["torch.func"]}
     _agree(contestants, 1e-4)
-    results = [np.empty((n, *w.shape), w.dtype) for w in weights]
+    for _ in range(40):  # by then what is worth a compiler is compiled
+        contestants["gpuad"]()
 
-    def written() -> None:
-        for r in results:
+    def written() -> list[Any]:
+        """As large arrays as the results are, which are new ones at every call."""
+        found = [np.empty((n, *w.shape), w.dtype) for w in weights]
+        for r in found:
             r.fill(1.0)
+        return found
 
     times = _milliseconds({**contestants, **means, "writing as many numbers": written}, rounds=9)
     ratios = {
         name: times[name] / times[f"{name}, their mean"] for name in contestants if f"{name}, their mean" in times
     }
     floor = times["writing as many numbers"]
-    megabytes = sum(r.nbytes for r in results) / 1e6
+    megabytes = sum(n * w.nbytes for w in weights) / 1e6
     shape = "-".join(map(str, widths))
     return Result(
         f"MLP {shape}, float32: gradients of each of {n} examples",
         "ms",
         times,
         [
-            at_most(f"MLP {shape}, of each example / of their mean", ratios["gpuad"], 2.0),
+            at_most(f"MLP {shape}, of each example / of their mean", ratios["gpuad"], 2.0)
+            if floor < times["gpuad, their mean"]
+            else at_most(f"MLP {shape}, of each example / writing as much", times["gpuad"] / floor, 1.5),
             at_most(f"MLP {shape}, of each example, gpuad / by hand", times["gpuad"] / times["by hand"], 1.5),
         ],
         [

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from ..backend import owner_of_type
 from ..core.batch import Batch, front
 from ..core.box import Box, spec_of
-from ..core.pytree import children, leaves, tree_map
+from ..core.pytree import children, leaves, parts_of, tree_map
 from ..core.untraced import settled, untraced
 from ..fused.pending import settle
 from .gradients import Run, check_function, describe, own, owner
@@ -49,11 +49,11 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
             *((f"argument {name!r}", a, 0) for name, a in kwargs.items()),
         ]
         given = [
-            (where + path, leaf, axis)
+            (_Place(where, tree, k), leaf, axis)
             for where, tree, prefix in found
-            for (path, leaf), axis in zip(leaves(tree), _spread(prefix, tree, "in_axes", where), strict=True)
+            for k, (leaf, axis) in enumerate(zip(_flat(tree), _spread(prefix, tree, "in_axes", where), strict=True))
         ]
-        places = [_place(where, leaf, axis) for where, leaf, axis in given]
+        places = [_axis(where, leaf, axis) for where, leaf, axis in given]
         level = Batch(_common_size(given, places))
         boxes = iter([_watched(level, leaf, k) for (_, leaf, _), k in zip(given, places, strict=True)])
         inputs = [tree_map(lambda _: next(boxes), tree) for _, tree, _ in found]
@@ -61,9 +61,13 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
         with Run(level):
             result = tree_map(settled, f(*inputs[: len(args)], **named))
             taken = {id(owner(leaf)) for _, leaf, _ in given}
-            prefixes = iter(list(_spread(out_axes, result, "out_axes", "the result")))
-            paths = iter([path for path, _ in leaves(result)])
-            return tree_map(lambda x: _result(level, x, next(prefixes), next(paths), taken), result)
+            prefixes = enumerate(_spread(out_axes, result, "out_axes", "the result"))
+
+            def result_of(x: Any) -> Any:
+                k, axis = next(prefixes)
+                return _result(level, x, axis, _Place("output", result, k), taken)
+
+            return tree_map(result_of, result)
 
     return of_batch
 
@@ -83,13 +87,26 @@ def _is_axis(x: Any) -> bool:
     return x is None or hasattr(x, "__index__")
 
 
-def _spread(prefix: Any, tree: Any, name: str, where: str) -> Iterator[int | None]:
+class _Place(NamedTuple):
+    """A leaf of a container by its number: where it is, for who wants to say so."""
+
+    where: str
+    tree: Any
+    number: int
+
+    def __str__(self) -> str:
+        return self.where + [path for path, _ in leaves(self.tree)][self.number]
+
+
+def _flat(tree: Any) -> list[Any]:
+    parts = parts_of(tree)
+    return [tree] if parts is None else [leaf for part in parts for leaf in _flat(part)]
+
+
+def _spread(prefix: Any, tree: Any, name: str, where: str) -> list[int | None]:
     """The axis for every leaf of ``tree``, from containers like the upper part of it."""
     if _is_axis(prefix):
-        axis = None if prefix is None else operator.index(prefix)
-        for _ in leaves(tree):
-            yield axis
-        return
+        return [None if prefix is None else operator.index(prefix)] * len(_flat(tree))
     mine, theirs = children(prefix), children(tree)
     if mine is None:
         raise TypeError(f"vmap: {name} holds numbers, None and containers of them, got {describe(prefix)} for {where}")
@@ -98,11 +115,13 @@ def _spread(prefix: Any, tree: Any, name: str, where: str) -> Iterator[int | Non
             f"vmap: {name} has {prefix!r} for {where}, which is {'an array' if theirs is None else tree!r}"
         )
     keys = dict(mine)
+    found: list[int | None] = []
     for k, (step, part) in enumerate(theirs):
-        yield from _spread(keys[step] if isinstance(prefix, dict) else mine[k][1], part, name, where + step)
+        found += _spread(keys[step] if isinstance(prefix, dict) else mine[k][1], part, name, where + step)
+    return found
 
 
-def _place(where: str, leaf: Any, axis: int | None) -> int | None:
+def _axis(where: _Place, leaf: Any, axis: int | None) -> int | None:
     """The axis counted from the front; an error if there is none of that number."""
     if axis is None:
         return None
@@ -121,16 +140,15 @@ def _place(where: str, leaf: Any, axis: int | None) -> int | None:
 
 
 def _common_size(given: list[Any], places: list[int | None]) -> int:
-    sizes = {
-        f"{where} has {spec_of(leaf).shape[k]} along axis {k}": spec_of(leaf).shape[k]
-        for (where, leaf, _), k in zip(given, places, strict=True)
-        if k is not None
-    }
+    sizes = [
+        (where, k, spec_of(leaf).shape[k]) for (where, leaf, _), k in zip(given, places, strict=True) if k is not None
+    ]
     if not sizes:
         raise ValueError("vmap: no argument has an axis of examples; at least one entry of in_axes must be a number")
-    if len(set(sizes.values())) > 1:
-        raise ValueError(f"vmap: the numbers of examples differ: {', '.join(sizes)}")
-    return next(iter(sizes.values()))
+    if len({n for _, _, n in sizes}) > 1:
+        listed = dict.fromkeys(f"{where} has {n} along axis {k}" for where, k, n in sizes)
+        raise ValueError(f"vmap: the numbers of examples differ: {', '.join(listed)}")
+    return sizes[0][2]
 
 
 def _watched(level: Batch, leaf: Any, axis: int | None) -> Any:
@@ -140,19 +158,19 @@ def _watched(level: Batch, leaf: Any, axis: int | None) -> Any:
     return level.watch(front(leaf.level.constant(leaf) if type(leaf) is Box else leaf, axis))
 
 
-def _result(level: Batch, x: Any, axis: int | None, path: str, taken: set[int]) -> Any:
+def _result(level: Batch, x: Any, axis: int | None, where: _Place, taken: set[int]) -> Any:
     """A result as the caller gets it, with its examples along this axis."""
     ours = type(x) is Box and x.level is level
     if not ours and type(x) is not Box and owner_of_type(type(x)) is None and not isinstance(x, _NUMBERS):
-        raise TypeError(f"vmap: the function returned {describe(x)} at output{path}, which is not an array or a number")
+        raise TypeError(f"vmap: the function returned {describe(x)} at {where}, which is not an array or a number")
     if axis is None:
         if ours:
-            raise ValueError(f"vmap: out_axes is None for output{path}, but it differs from example to example")
+            raise ValueError(f"vmap: out_axes is None for {where}, but it differs from example to example")
         return x
     value = settle(x.value) if ours else Batch.broadcast(x, shape=(level.size, *spec_of(x).shape))
     ndim = len(spec_of(value).shape)
     if not -ndim <= axis < ndim:
-        raise ValueError(f"vmap: out_axes is {axis} for output{path}, which has {ndim} axes with that of the examples")
+        raise ValueError(f"vmap: out_axes is {axis} for {where}, which has {ndim} axes with that of the examples")
     axis %= ndim
     if axis:
         value = value.transpose((*range(1, axis + 1), 0, *range(axis + 1, ndim)))

@@ -33,15 +33,15 @@ class Choice(NamedTuple):
 
 def host_choice() -> Choice:
     """Which executor runs large plans on the host, ``"c"``, ``"numpy"`` or ``"none"``, and why."""
-    asked = _asked()
-    if asked in ("numpy", "none"):
-        return Choice(asked, f"asked for by GPUAD_CPU_EXECUTOR={asked}")
+    forced = asked()
+    if forced in ("numpy", "none"):
+        return Choice(forced, f"asked for by GPUAD_CPU_EXECUTOR={forced}")
     from . import compiler
 
     reason = compiler.unavailable()
     if reason is not None:
         return Choice("numpy", reason)
-    return Choice("c", "asked for by GPUAD_CPU_EXECUTOR=c" if asked else "NumPy does what isn't worth compiling")
+    return Choice("c", "asked for by GPUAD_CPU_EXECUTOR=c" if forced else "NumPy does what isn't worth compiling")
 
 
 def host_executor() -> str:
@@ -51,7 +51,7 @@ def host_executor() -> str:
 
 def enabled() -> bool:
     """Whether anything may be fused on the host."""
-    return _asked() != "none"
+    return asked() != "none"
 
 
 def operations(plan: Plan) -> int:
@@ -66,16 +66,17 @@ def compile_host(plan: Plan, work: int) -> Runner:
 
     Plans are remembered: asking again for one costs a look-up.
     """
-    asked = _asked()
-    in_c = asked == "c" or (asked == "" and work >= WORTH_COMPILING)
+    forced = asked()
+    in_c = forced == "c" or (forced == "" and work >= WORTH_COMPILING)
     return _compiled(plan, in_c)
 
 
-def _asked() -> str:
-    asked = os.environ.get("GPUAD_CPU_EXECUTOR", "")
-    if asked not in ("", "c", "numpy", "none"):
-        raise BackendError(f"GPUAD_CPU_EXECUTOR={asked}: expected c, numpy or none, or nothing for the best at hand")
-    return asked
+def asked() -> str:
+    """The executor that ``GPUAD_CPU_EXECUTOR`` forces, or nothing."""
+    name = os.environ.get("GPUAD_CPU_EXECUTOR", "")
+    if name not in ("", "c", "numpy", "none"):
+        raise BackendError(f"GPUAD_CPU_EXECUTOR={name}: expected c, numpy or none, or nothing for the best at hand")
+    return name
 
 
 @functools.lru_cache(REMEMBERED)

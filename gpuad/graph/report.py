@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.box import Spec
 from ..core.record import Guard, PythonOperator, Step
+from ..native.stretch import Stretch
 from .replay import Segment
 
 
 @dataclass(frozen=True)
 class Lowered:
     """A recorded program. ``str()`` of it is a line for every operation, with the line of the program behind it;
-    ``source`` the Python that is run, with what the short names in it stand for left out."""
+    ``source`` the Python that is run, with what the short names in it stand for left out; ``kernels`` the C that it
+    calls, once there has been work enough to compile some."""
 
     graph: str
     source: str
+    kernels: tuple[str, ...]
 
     def __str__(self) -> str:
         return self.graph
@@ -38,7 +42,7 @@ def describe(segments: list[Segment], inputs: list[str]) -> Lowered:
     """The way through ``segments``; the inputs are called as given."""
     lines = [f"{_place(k)} = {name}" for k, name in enumerate(inputs)]
     for segment in segments:
-        for step in segment.steps:
+        for step in _recorded(segment):
             lines.append(_line(segment, step))
         end = segment.end
         if isinstance(end, Guard):
@@ -49,7 +53,14 @@ def describe(segments: list[Segment], inputs: list[str]) -> Lowered:
                 _place(segment.find(p)) if p is not None else repr(r) for p, r in zip(end.places, end.raws, strict=True)
             ]
             lines.append(f"return {', '.join(found)}")
-    return Lowered("\n".join(lines), "\n".join(segment.text for segment in segments))
+    kernels = [s.prim.kernel.source.text for segment in segments for s in segment.steps if type(s.prim) is Stretch]
+    return Lowered("\n".join(lines), "\n".join(segment.text for segment in segments), tuple(kernels))
+
+
+def _recorded(segment: Segment) -> Iterator[Step]:
+    """The steps, those that are done in C one by one."""
+    for step in segment.steps:
+        yield from step.prim.steps if type(step.prim) is Stretch else (step,)
 
 
 def _place(k: int) -> str:
@@ -81,19 +92,19 @@ def count(segments: list[Segment]) -> ReplayCost:
     """The cost of the way through ``segments``."""
     steps = multiply_adds = moved = peak = kept = 0
     for segment in segments:
-        steps += len(segment.steps)
-        live, ends = 0, _ends(segment)
-        for i, step in enumerate(segment.steps):
-            values = [segment.values[place] for place in (*step.args, *step.outs)]
-            made = [out for out in step.outs if _owns(segment, out)]
-            if made:
-                moved += sum(v.spec.size * v.spec.dtype.itemsize for v in values)
+        for step in _recorded(segment):
+            steps += 1
+            if any(_owns(segment, out) for out in step.outs):
+                moved += sum(_size(segment, place) for place in (*step.args, *step.outs))
             counting = getattr(step.prim, "multiply_adds", None)
             if counting is not None and type(step.prim) is not PythonOperator:
                 specs = [segment.values[a].spec for a in step.args]
                 multiply_adds += counting(segment.values[step.outs[0]].spec, *specs, **step.params)
-            live += sum(_size(segment, out) for out in made if out not in segment.plan.of)
-            peak = max(peak, kept + live + segment.plan.nbytes)
+        live, ends = 0, _ends(segment)
+        for i, step in enumerate(segment.steps):
+            live += sum(_size(segment, out) for out in step.outs if _owns(segment, out) and out not in segment.plan.of)
+            inner = step.prim.kernel.source.inner_bytes if type(step.prim) is Stretch else 0
+            peak = max(peak, kept + live + inner + segment.plan.nbytes)
             live -= ends.get(i, 0)
         kept += live
     return ReplayCost(steps, multiply_adds, moved, peak)

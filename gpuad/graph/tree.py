@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 from ..core.pytree import leaves
 from ..core.record import Guard, Line, Step, Value, answer_key, same_thing
+from ..native.stretch import turns
 from .replay import Result, Segment
 from .simplify import Simplifier, is_pure
 
@@ -38,6 +40,7 @@ class Node:
         "segment",
         "simplifier",
         "steps",
+        "turns",
         "used",
     )
 
@@ -58,6 +61,8 @@ class Node:
         #: What stretches further on read of what is computed here.
         self.exports: set[int] = set()
         self.segment: Segment | None = None
+        #: After how many more replays it is to be done in C; 0 or less if it isn't.
+        self.turns = 0
         self.used = 0
 
     def needed(self) -> tuple[list[Step], set[int]]:
@@ -147,6 +152,9 @@ class Tree:
         state: dict[int, Any] = {}
         while node is not None:
             segment = node.segment or self.compiled(node)
+            node.turns -= 1
+            if not node.turns:
+                segment = self._in_c(node)
             found = segment.run(inputs, state)
             if not isinstance(node.end, Guard):
                 self.clock += 1
@@ -170,14 +178,29 @@ class Tree:
         """The code of a stretch."""
         segment = node.segment
         if segment is None:
-            steps, wanted = node.needed()
-            made = node.simplifier.made
-            before = {place for place in wanted if place in made}.difference(*[step.outs for step in node.steps])
-            values, find = node.simplifier.values, node.simplifier.find
-            segment = node.segment = Segment(
-                steps, values, find, self.inputs, before, sorted(node.exports), node.end, self.name
-            )  # fmt: skip
+            segment = node.segment = self._segment(node, in_c=False)
+            node.turns = turns(len(segment.steps))
         return segment
+
+    def _in_c(self, node: Node) -> Segment:
+        """The code of a stretch, of which what can be is compiled."""
+        from ..fused.compiler import CompilerUnavailable
+
+        version = self.version
+        with contextlib.suppress(CompilerUnavailable):  # `gpuad.info` says so
+            segment = self._segment(node, in_c=True)
+            if self.version == version:  # else another thread has added a way, and more may have to be handed on
+                node.segment = segment
+        return self.compiled(node)
+
+    def _segment(self, node: Node, *, in_c: bool) -> Segment:
+        steps, wanted = node.needed()
+        made = node.simplifier.made
+        before = {place for place in wanted if place in made}.difference(*[step.outs for step in node.steps])
+        values, find = node.simplifier.values, node.simplifier.find
+        return Segment(
+            steps, values, find, self.inputs, before, sorted(node.exports), node.end, self.name, in_c
+        )  # fmt: skip
 
 
 def _check_answers(node: Node, key: Any) -> None:

@@ -42,6 +42,8 @@ OPERATIONS = [
     lambda a, b: a * b.sum(0),
     lambda a, b: np.maximum(a, b),
     lambda a, b: a - b.mean(-1, keepdims=True),
+    lambda a, b: (np.sin(a).T * 2.0).T,
+    lambda a, b: np.broadcast_to(np.sin(a), (2, *a.shape)).mean(0),
 ]
 FLAT = [lambda y: y.reshape(-1), lambda y: y.ravel(), lambda y: y.T.reshape(-1), lambda y: y.sum(1).reshape(-1)]
 
@@ -72,6 +74,21 @@ def test_a_reshape_is_a_view_where_numpys_is(seeds):
             unfused_value, unfused = value_and_grad(f)(x)
         np.testing.assert_allclose(unfused_value, value, rtol=1e-9)
         np.testing.assert_allclose(gradient, unfused, rtol=1e-9, atol=1e-9)
+
+
+def test_a_reshape_of_a_mean_is_a_view_where_numpys_is():
+    """The mean lies as what it is the mean of, which has another size."""
+    weights = np.arange(12.0).reshape(3, 4)
+
+    def f(x):
+        y = np.broadcast_to(np.sin(x), (2, 3, 4)).mean(0) * 2.0
+        y.reshape(-1)[0] = 7.0
+        return np.sum(y * weights) + y[0, 0]
+
+    for x in (weights / 12, np.asfortranarray(weights / 12)):
+        value, gradient = value_and_grad(f)(x)
+        np.testing.assert_allclose(value, f(x), rtol=1e-12)
+        assert gradient[0, 0] == (0.0 if x.flags.c_contiguous else 2.0)
 
 
 # -- what is asked of it -----------------------------------------------------------------------------------

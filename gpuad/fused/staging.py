@@ -13,6 +13,7 @@ import numpy as np
 
 from ..backend import numpy_backend, owner_of_type, register_lazy
 from ..backend.interface import Backend
+from . import memory_order
 from .pending import (
     LARGE,
     Apply,
@@ -288,11 +289,11 @@ def _lies_in_order(x: Pending) -> bool:
         if type(y.op) is View and (y.op.axes is not None or not y.op.rearranges):
             return False
         for a in y.args:
-            if isinstance(a, Pending) and id(a) not in seen and a.size == y.size:
+            if isinstance(a, Pending) and id(a) not in seen:
                 seen.add(id(a))
                 if a.value is None:
                     stack.append(a)
-                elif not a.value.flags.c_contiguous:
+                elif not memory_order.in_c_order(a.value):
                     return False
     return True
 

@@ -358,6 +358,20 @@ def test_what_a_file_cant_hold_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_containers_that_check_what_they_hold_are_recorded():
+    class Checked:
+        def __init__(self, x):
+            if not isinstance(x, np.ndarray):
+                raise TypeError(x)
+            self.x = x
+
+    gpuad.register_container(Checked, lambda c: ([c.x], None), lambda _, parts: Checked(*parts))
+    f = jit(lambda c: c.x * 2.0)
+    for _ in range(3):
+        np.testing.assert_array_equal(f(Checked(np.ones(2))), [2.0, 2.0])
+    assert f.recordings.replayed
+
+
 def test_what_isnt_replayed_cant_be_saved(tmp_path):
     with pytest.warns(RuntimeWarning, match="random"), pytest.raises(UnsupportedError, match="random"):
         jit(lambda x: x + np.random.normal()).save(tmp_path / "f", 1.0)

@@ -10,10 +10,12 @@ import numpy as np
 from .. import backend
 from ..backend import owner_of_type
 from ..core.box import Spec, spec_of
-from ..core.pytree import is_leaf, tree_map
+from ..core.pytree import is_leaf
 from ..errors import BackendError
 from .data import Invalid, Packer, Unpacker, Unsaveable, text, whole
-from .kinds import STATIC
+from .kinds import INPUTS_TOO, STATIC
+
+_PLAIN = STATIC | INPUTS_TOO
 
 
 class Like(NamedTuple):
@@ -22,6 +24,12 @@ class Like(NamedTuple):
     spec: Spec
     strides: tuple[int, ...] | None
     type: type
+
+
+class Other(NamedTuple):
+    """Stands for what a file can't hold, in words."""
+
+    what: str
 
 
 class Outline(NamedTuple):
@@ -36,13 +44,20 @@ def outlined(args: Sequence[Any], kwargs: dict[str, Any], static: set[int | str]
     """What these arguments are like."""
     known: dict[int, Like] = {}
 
-    def leaf(x: Any) -> Any:
-        if owner_of_type(type(x)) is None:
+    def node(x: Any) -> Any:
+        kind = type(x)
+        if kind in _PLAIN:
             return x
-        return known.setdefault(id(x), Like(spec_of(x), getattr(x, "strides", None), type(x)))
+        if kind is tuple or kind is list:
+            return kind(map(node, x))
+        if kind is dict:
+            return {k: node(v) for k, v in x.items()}
+        if owner_of_type(kind) is not None:
+            return known.setdefault(id(x), Like(spec_of(x), getattr(x, "strides", None), kind))
+        return Other(f"{'an object' if is_leaf(x) else 'a container'} of type {kind.__qualname__}")
 
-    positional = [a if i in static else tree_map(leaf, a) for i, a in enumerate(args)]
-    return Outline(positional, {k: a if k in static else tree_map(leaf, a) for k, a in kwargs.items()}, static)
+    positional = [a if i in static else node(a) for i, a in enumerate(args)]
+    return Outline(positional, {k: a if k in static else node(a) for k, a in kwargs.items()}, static)
 
 
 # -- as data ------------------------------------------------------------------------------------------
@@ -62,14 +77,13 @@ def to_data(outline: Outline, pack: Packer, inputs: frozenset[type]) -> tuple[An
             return _array(x, pack)
         if kind in inputs:
             return ["number", kind.__name__]
-        if kind in STATIC:
+        if kind in _PLAIN:
             return ["value", pack.data(x)]
         if kind is tuple or kind is list:
             return [kind.__name__, *map(node, x)]
         if kind is dict:
             return ["dict", *([pack.data(k), node(v)] for k, v in x.items())]
-        what = "an object" if is_leaf(x) else "a container"
-        raise Unsaveable(f"{what} of type {kind.__qualname__} among the arguments")
+        raise Unsaveable(f"{x.what} among the arguments")
 
     def argument(key: int | str, x: Any) -> Any:
         return ["value", pack.data(x)] if key in outline.static else node(x)

@@ -78,9 +78,9 @@ class Collected:
 
     def enter(self, x: Pending) -> None:
         """Take the step that makes ``x``, unless one like it was taken before."""
-        op = x.op
+        op, known = x.op, self._known
         if type(op) is View:
-            self._known[x] = self.number_of(x.args[0], None, x)
+            known[x] = self.number_of(x.args[0], None, x)
             return
         if type(op) is Sum:
             op = Apply("sum", "{0}", (x.dtype,), x.dtype, op.how)
@@ -88,12 +88,22 @@ class Collected:
         else:
             shape = x.shape
         assert type(op) is Apply
-        key = (op, *[self.number_of(a, dtype, x, shape) for a, dtype in zip(x.args, op.takes, strict=True)])
-        found = self._known.get(key)
+        step: list[Any] = [op]
+        whole = shape == self.grid
+        for a, dtype in zip(x.args, op.takes, strict=True):
+            place = None
+            if isinstance(a, Pending):  # the short way of `number_of`
+                if a.value is None:
+                    place = known[a]
+                elif whole:
+                    place = known.get((id(a.value), False))
+            step.append(self.number_of(a, dtype, x, shape) if place is None else place)
+        key = tuple(step)
+        found = known.get(key)
         if found is None:
-            found = self._known[key] = _STEP + len(self.steps)
+            found = known[key] = _STEP + len(self.steps)
             self.steps.append(key)
-        self._known[x] = found
+        known[x] = found
 
     def number_of(self, a: Any, dtype: Any, user: Pending, shape: Shape | None = None) -> int:
         """What the argument ``a`` of ``user`` is called, which takes it as ``dtype``."""
@@ -234,14 +244,16 @@ def _layout(
     """Loops over the grid: their lengths, how operands lie along them, their order among the axes, which of them each
     output hasn't, and the operands."""
     if not row and not any(0 < len(a) < len(grid) for a in axes):
+        alike: list[Any] = []
         for a in operands:
-            if a.shape != grid or not a.flags.c_contiguous:
+            if a.shape == grid and a.flags.c_contiguous:
+                alike.append(((1,), (1,)))
+            elif not any(a.strides):
+                alike.append(((0,), (0,)))  # one number
+            else:
                 break
         else:
-            n = 1
-            for length in grid:
-                n *= length
-            return (n,), [((1,), (1,))] * len(operands), None, [(bool(a),) for a in axes], operands
+            return (math.prod(grid),), alike, None, [(bool(a),) for a in axes], operands
     operands = [a if all(n % a.itemsize == 0 for n in a.strides) else a.copy() for a in operands]
     strides = [_strides(a, len(grid)) for a in operands]
     order = list(range(len(grid)))

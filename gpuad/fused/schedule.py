@@ -11,13 +11,14 @@ as in a normalisation, both passes over the row are one kernel.
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from .launch import launch
-from .pending import Apply, Pending, Sum, View, is_row, region_of
+from .pending import FORWARD, Apply, Pending, Region, Sum, View, is_row, region_of
 
 
 def compute(waiting: Sequence[Pending]) -> None:
@@ -41,7 +42,8 @@ def compute(waiting: Sequence[Pending]) -> None:
     rows = needed.rows
     views.sort(key=_serial_of)  # one may show another
     del needed, x  # who holds an array is counted below
-    for key in sorted(kernels, key=lambda key: key[0]):
+    stages = list(kernels) if len(kernels) == 1 else _merged(kernels, rows)
+    for key in sorted(stages, key=lambda key: key[0]):
         _look(views)
         roots = [x for x in kernels[key] if x.value is None]  # others came along with what was computed before
         if roots:
@@ -56,7 +58,27 @@ def _belongs(x: Pending, needed: _Needed) -> tuple[Any, ...]:
         if a is None:  # a sum of what is there, or will be by then
             return id(x.args[0] if x.args[0].value is None else x.args[0].value), x.args[0].shape
         x = a
-    return id(region_of(x)), x.shape
+    return region_of(x), x.shape
+
+
+def _merged(kernels: dict[Any, list[Pending]], rows: dict[Pending, Any]) -> list[Any]:
+    """The keys of ``kernels``, without those whose roots other kernels have taken over, that read the same arrays."""
+    found: list[Any] = []
+    for key in kernels:
+        stage, region, shape = key
+        if rows or type(region) is not Region or not region.reads:
+            found.append(key)
+            continue
+        for other in found:
+            partner = other[1]
+            if (stage, shape) == (other[0], other[2]) and type(partner) is Region:
+                alike = region.reads <= partner.reads or partner.reads <= region.reads
+                if alike and region.steps + partner.steps <= FORWARD:
+                    kernels[other] += kernels[key]
+                    break
+        else:
+            found.append(key)
+    return found
 
 
 class _Needed:
@@ -208,8 +230,7 @@ def _splits(x: Pending, row: int) -> bool:
     return 0 < len(inside) < row
 
 
-def _serial_of(x: Pending) -> int:
-    return x.serial
+_serial_of = operator.attrgetter("serial")
 
 
 def _gather(roots: list[Pending]) -> dict[Pending, int]:

@@ -481,3 +481,43 @@ def test_powers_of_whole_numbers():
     for x in (np.arange(1, 5), np.arange(4) > 1, np.arange(5, dtype=np.int8)):
         faithful(lambda x: (x**2, x**3.0, x**0.5, x**2.0, x**3), (x,), (x,))
     faithful(lambda x: x**-1, (np.arange(1, 3),), (np.arange(1, 3),))
+
+
+WHOLE = {
+    "round": lambda x: (np.round(x), np.round(x, 1), np.round(x, -1)),
+    "norm": lambda x: (np.linalg.norm(x), np.linalg.norm(x, 1), np.linalg.norm(x, np.inf)),
+    "quantiles": lambda x: (np.percentile(x, 30), np.quantile(x, [0.2, 0.9]), np.median(x), np.median(x[:3])),
+    "histogram": lambda x: np.histogram(x, 3),
+    "without nan": lambda x: (np.nansum(x, axis=0), np.nanprod(x), np.nancumsum(x), np.nancumprod(x), np.nanmean(x)),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i8"])
+def test_functions_of_whole_numbers(name, dtype):
+    x = np.array([3, 11, 2, 5], dtype)
+    faithful(WHOLE[name], (x,), (x[::-1].copy(),))
+
+
+# -- other things around a function -------------------------------------------------------------------------------
+def test_what_is_read_through_contexts_and_views():
+    import contextvars
+
+    context, table = contextvars.ContextVar("a factor", default=2.0), {"a": 2.0}
+    view, raw, masked = types.MappingProxyType(table), bytearray(b"\x02"), np.ma.array([2.0, 3.0], mask=[False, True])
+    memory = memoryview(raw)
+
+    def before(k):
+        context.set((2.0, 2.0, 3.0)[k])
+        table["a"] = (2.0, 2.0, 3.0)[k]
+        raw[0] = (2, 2, 3)[k]
+        masked[0] = (2.0, 2.0, 3.0)[k]
+
+    for f in (
+        lambda x: x * context.get(),
+        lambda x: x * view["a"],
+        lambda x: x * memory[0],
+        lambda x: x * 2 if masked[0] > 2.5 else x * 3,
+    ):
+        before(0)
+        faithful(f, *three(), before=before, replays=1)

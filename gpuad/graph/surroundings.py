@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import collections
+import contextvars
 import copy
 import functools
 import random
@@ -33,6 +34,7 @@ _a_cache = functools.cache(lambda: None)
 _MOST = 20_000
 _DEEPEST = 24
 _UNREAD = frozenset({"__repr__", "_fields", "_field_defaults", "_make", "_replace", "_asdict"})
+_CONTAINERS = (list, tuple, dict, types.MappingProxyType, collections.deque)
 _METHODS = (types.FunctionType, property, staticmethod, classmethod)
 
 
@@ -102,7 +104,15 @@ class Surroundings:
             self._array(x, access, label, replaceable, owner)
         elif isinstance(x, (set, frozenset, bytearray, array.array)):
             self._check(f"v != {self._name(copy.copy(x))}", access, label)
-        elif isinstance(x, (list, tuple, dict, collections.deque)) and not _is_ours(kind.__module__):
+        elif isinstance(x, memoryview):
+            self._check(f"v.tobytes() != {self._name(x.tobytes())}", access, label)
+        elif isinstance(x, contextvars.ContextVar):
+            self._is(x, access, label)
+            self._walk(x.get(None), f"{access}.get(None)", label, False, owner, depth + 1)
+        elif isinstance(x, np.ma.MaskedArray):
+            self._walk(x.data, f"{access}.data", label, False, owner, depth + 1)
+            self._walk(x.mask, f"{access}.mask", label, False, owner, depth + 1)
+        elif isinstance(x, _CONTAINERS) and not _is_ours(kind.__module__):
             self._container(x, access, label, replaceable, owner, depth)
         elif isinstance(x, (np.random.Generator, np.random.RandomState, random.Random)):
             self.generators.append(x)
@@ -147,11 +157,12 @@ class Surroundings:
         self._containers.append(x)
         if kind is list and all(type(v) in (int, float, bool, str) for v in x):
             texts = f" or repr(v) != {repr(x)!r}" if 0 in x else ""  # of zeros with signs
-            types = self._name(list(map(type, x)))
-            self._check(f"v != {self._name(list(x))} or [*map(type, v)] != {types}{texts}", access, label)
+            kinds = self._name(list(map(type, x)))
+            self._check(f"v != {self._name(list(x))} or [*map(type, v)] != {kinds}{texts}", access, label)
             return
-        parts = list(x.items()) if isinstance(x, dict) else list(enumerate(x))
-        alike = f"list(v) != {self._name([k for k, _ in parts])}" if isinstance(x, dict) else f"len(v) != {len(parts)}"
+        named = isinstance(x, (dict, types.MappingProxyType))
+        parts = list(x.items()) if named else list(enumerate(x))
+        alike = f"list(v) != {self._name([k for k, _ in parts])}" if named else f"len(v) != {len(parts)}"
         self._check(f"type(v) is not {self._name(kind)} or {alike}", access, label)
         exact = kind in (list, tuple, dict) or hasattr(kind, "_fields")
         for k, part in parts:

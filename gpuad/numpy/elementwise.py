@@ -156,6 +156,9 @@ def nan_to_num(
 @numpy_function("round")
 def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     no_options("round", out=out)
+    dtype = spec_of(a).dtype
+    if dtype.kind in "iu":
+        return e.positive(a) if decimals >= 0 else declare.astype(round(a * 1.0, decimals), dtype=dtype)
     return e.rint(a) if not decimals else e.rint(a * 10.0**decimals) / 10.0**decimals
 
 

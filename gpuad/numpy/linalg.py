@@ -40,7 +40,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
     The gradient of a Euclidean norm at the zero vector is taken to be zero.
     """
-    (x,) = as_arrays(x)
+    x = _array(x)
     every = tuple(range(x.ndim))
     if axis is None and (ord is None or (ord in ("f", "fro") and x.ndim == 2)):
         return contract.euclidean_norm(x, axis=every, keepdims=keepdims)
@@ -56,14 +56,20 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
 @numpy_function("linalg.vector_norm")
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: bool = False, ord: Any = 2) -> Any:
-    (x,) = as_arrays(x)
+    x = _array(x)
     return _vector_norm(x, ord, tuple(range(x.ndim)) if axis is None else _axes(axis, x.ndim), keepdims)
 
 
 @numpy_function("linalg.matrix_norm")
 def matrix_norm(x: Any, /, *, keepdims: bool = False, ord: Any = "fro") -> Any:
-    (x,) = as_arrays(x)
+    x = _array(x)
     return _matrix_norm(x, ord, _axes((-2, -1), x.ndim), keepdims)
+
+
+def _array(x: Any) -> Any:
+    """``x`` as an array, of floating-point numbers where it was one of whole ones."""
+    (x,) = as_arrays(x)
+    return astype(x, dtype=np.dtype(float)) if x.dtype.kind in "biu" else x
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:

@@ -37,6 +37,11 @@ def _last_axis(a: Any, axis: Any) -> tuple[Any, r.Axes]:
     return functions["reshape"](a, (*lengths[:split], r.count_of(lengths[split:], None))), axes
 
 
+def _no_whole_numbers(a: Any) -> Any:
+    """What lies between two whole numbers is none."""
+    return astype(a, dtype=np.dtype(float)) if spec_of(a).dtype.kind in "biu" else a
+
+
 def _partly_sorted(a: Any, places: set[int]) -> Any:
     """``a`` with the right entries at ``places`` along the last axis; at its end a NaN, if there is one."""
     last = len(spec_of(a).shape) - 1
@@ -52,7 +57,7 @@ def _unless_nan(result: Any, largest: Any) -> Any:
 @numpy_function("median")
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False) -> Any:
     no_options("median", out=out)
-    a = as_array(a)
+    a = _no_whole_numbers(as_array(a))
     lengths = spec_of(a).shape
     a, axes = _last_axis(a, axis)
     n = spec_of(a).shape[-1]
@@ -141,6 +146,8 @@ def _quantile(
     else:
         weak = False
         q = as_array(q) / unit
+    if method in _INTERPOLATING:
+        a = _no_whole_numbers(a)
     real_dtype = spec_of(a).dtype
     dtype = real_dtype if weak else np.result_type(real_dtype, spec_of(q).dtype)
     lengths = spec_of(a).shape

@@ -214,6 +214,8 @@ def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO) -> Any:
 def _without_nan(name: str, like: Any) -> Any:
     def function(a: Any, axis: Any = None, *args: Any, where: Any = NO, **kwargs: Any) -> Any:
         a = as_array(a)
+        if spec_of(a).dtype.kind in "biu":  # where there is no NaN
+            return like(a, axis, *args, where=where, **kwargs)
         number = e.logical_not(e.isnan(a))
         return like(a, axis, *args, where=e.logical_and(number, where) if is_given(where) else number, **kwargs)
 
@@ -300,7 +302,7 @@ cumprod = _cumulation("cumprod", r.cumprod)
 def _nan_cumulation(name: str, like: Any, neutral: float) -> Any:
     def cumulation(a: Any, *args: Any, **kwargs: Any) -> Any:
         a = as_array(a)
-        return like(e.where(e.isnan(a), neutral, a), *args, **kwargs)
+        return like(a if spec_of(a).dtype.kind in "biu" else e.where(e.isnan(a), neutral, a), *args, **kwargs)
 
     return numpy_function(name)(cumulation)
 

@@ -120,7 +120,8 @@ def _edges(a: Any, bins: Any, span: Any) -> Any:
     if bool(e.equal(first, last)):
         first, last = first - 0.5, last + 0.5
     dtype = np.result_type(*(v if isinstance(v, (int, float)) else spec_of(v).dtype for v in (first, last)))
-    return linspace(first, last, count + 1, dtype=np.result_type(dtype, spec_of(a).dtype))
+    dtype = np.result_type(dtype, spec_of(a).dtype)
+    return linspace(first, last, count + 1, dtype=dtype if dtype.kind in "fc" else float)
 
 
 def _bins(a: Any, edges: Any) -> tuple[Any, Any]:

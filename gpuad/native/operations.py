@@ -12,10 +12,11 @@ import numpy as np
 from ..core.memory import look as look_along
 from ..core.record import Step
 from ..fused.pending import Apply
+from ..ops.contract import einsum_plan
 from ..ops.index import Arrays, Region
 from . import blas
 from .lowering import COPY, LOWERED, Lowering, NotHere, at_index, check, look
-from .program import Product, Ref
+from .program import DType, Product, Ref
 
 
 def lowers(*names: str) -> Callable[[Any], Any]:
@@ -252,24 +253,104 @@ def _write(s: Lowering, step: Step, i: int) -> Ref:
     return out
 
 
+@lowers("bitwise_and", "bitwise_or", "bitwise_xor")
+def _bits(s: Lowering, step: Step, i: int) -> Ref:
+    sign = {"bitwise_and": "&", "bitwise_or": "|", "bitwise_xor": "^"}[step.prim.name]
+    dtype = s.values[step.outs[0]].spec.dtype
+    return s.map(f"{{0}} {sign} {{1}}", s.new(step), map(s.operand, step.args), (dtype, dtype))
+
+
+@lowers("invert")
+def _invert(s: Lowering, step: Step, i: int) -> Ref:
+    dtype = s.values[step.outs[0]].spec.dtype
+    return s.map("!{0}" if dtype.kind == "b" else "~{0}", s.new(step), map(s.operand, step.args), (dtype,))
+
+
+# -- products -------------------------------------------------------------------------------------------
 @lowers("matmul")
 def _matmul(s: Lowering, step: Step, i: int) -> Ref:
     x, y = map(s.operand, step.args)
-    out = s.new(step)
-    dtype = s.program.dtype(out)
-    if dtype.char not in "fd" or s.program.dtype(x) != dtype or s.program.dtype(y) != dtype:
-        raise NotHere
-    found = out
+    found = out = s.new(step)
     if len(x.shape) == 1:
         x, out = _with_axis(x, 0), _with_axis(out, len(out.shape) - (len(y.shape) > 1))
     if len(y.shape) == 1:
         y, out = _with_axis(y, 1), _with_axis(out, len(out.shape))
-    batch = out.shape[:-2]
+    _product(s, x, y, out)
+    return found
+
+
+def _product(s: Lowering, x: Ref, y: Ref, out: Ref) -> None:
+    """The matrix product of the last two axes, with the same axes before them."""
+    dtype = s.program.dtype(out)
+    if dtype.char not in "fd" or s.program.dtype(x) != dtype or s.program.dtype(y) != dtype:
+        raise NotHere
     x, y = (ref if blas.fits(ref) else s.copied(ref) for ref in (x, y))
     if not blas.fits(out) or not blas.is_known(x, y, out):
         raise NotHere
+    batch = out.shape[:-2]
     x, y = x.spread((*batch, *x.shape[-2:])), y.spread((*batch, *y.shape[-2:]))
     s.program.statements.append(Product(x, y, out.spread(out.shape)))
+
+
+@lowers("einsum")
+def _einsum(s: Lowering, step: Step, i: int) -> Ref:
+    subscripts = step.params["subscripts"]
+    plan, dtype = einsum_plan(subscripts), s.values[step.outs[0]].spec.dtype
+    x, y = (_folded_to(s, s.operand(a), how) for a, how in zip(step.args, plan.folds, strict=True))
+    if plan.direct:
+        return _outer(s, x, y, plan.direct, dtype)
+    if plan.swapped:
+        x, y = y, x
+    x, y = (look(ref, _transposed(order)) or ref for ref, order in zip((x, y), plan.orders, strict=True))
+    until_rows = plan.batch + plan.rows
+    batch, rows, summed = x.shape[: plan.batch], x.shape[plan.batch : until_rows], x.shape[until_rows:]
+    columns, n = y.shape[plan.batch + len(summed) :], math.prod(summed)
+    out = s.program.array((*batch, math.prod(rows), math.prod(columns)), dtype)
+    _product(s, _reshaped(s, x, (*batch, math.prod(rows), n)), _reshaped(s, y, (*batch, n, math.prod(columns))), out)
+    return look(_reshaped(s, out, (*batch, *rows, *columns)), _transposed(plan.order)) or out
+
+
+def _folded_to(s: Lowering, x: Ref, subscripts: str) -> Ref:
+    """Summed over the letters that are missing on the right."""
+    if not subscripts:
+        return x
+    term, left = subscripts.split("->")
+    if len(set(term)) != len(term):
+        raise NotHere
+    total = s.fold("add", x, [k for k, letter in enumerate(term) if letter not in left], s.program.dtype(x))
+    return _reshaped(s, total, tuple([n for n, letter in zip(x.shape, term, strict=True) if letter in left]))
+
+
+def _outer(s: Lowering, x: Ref, y: Ref, subscripts: str, dtype: DType) -> Ref:
+    """A product entry by entry, and the sum over the letters that are missing on the right."""
+    terms, out = subscripts.split("->")
+    a, b = terms.split(",")
+    letters = out + "".join([letter for letter in a if letter not in out])
+    sizes = dict(zip(a + b, x.shape + y.shape, strict=True))
+    x, y = (_along_letters(ref, term, letters) for ref, term in ((x, a), (y, b)))
+    found = s.program.array(tuple([sizes[letter] for letter in letters]), dtype)
+    s.map("{0} * {1}", found, [x, y])
+    if len(letters) == len(out):
+        return found
+    return _reshaped(s, s.fold("add", found, range(len(out), len(letters)), dtype), found.shape[: len(out)])
+
+
+def _along_letters(ref: Ref, term: str, letters: str) -> Ref:
+    """With an axis for every letter, of length 1 for those that it hasn't."""
+    place = {letter: k for k, letter in enumerate(term)}
+    strides = tuple([ref.strides[place[letter]] if letter in place else 0 for letter in letters])
+    shape = tuple([ref.shape[place[letter]] if letter in place else 1 for letter in letters])
+    return Ref(ref.storage, ref.offset, strides, shape)
+
+
+def _transposed(order: tuple[int, ...]) -> Callable[[Any], Any]:
+    return lambda x: x.transpose(order) if order else x
+
+
+def _reshaped(s: Lowering, ref: Ref, shape: tuple[int, ...]) -> Ref:
+    """In another shape; copied if it can't be seen so."""
+    found = look(ref, lambda x: x.reshape(shape)) or look(s.copied(ref), lambda x: x.reshape(shape))
+    assert found is not None
     return found
 
 

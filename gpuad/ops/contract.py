@@ -154,7 +154,8 @@ class _Plan(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def _plan(subscripts: str) -> _Plan:
+def einsum_plan(subscripts: str) -> _Plan:
+    """For explicit subscripts of two arguments, without ellipsis or broadcasting."""
     terms, out = subscripts.split("->")
     a, b = terms.split(",")
     x = "".join(dict.fromkeys(i for i in a if i in b or i in out))
@@ -178,7 +179,7 @@ def _order(have: Sequence[str], want: Sequence[str]) -> Shape:
 
 
 def _einsum(xp: Any, x: Any, y: Any, *, subscripts: str) -> Any:
-    p = _plan(subscripts)
+    p = einsum_plan(subscripts)
     if p.folds[0]:
         x = _fold(xp, x, subscripts=p.folds[0])
     if p.folds[1]:

@@ -10,7 +10,7 @@ from gpuad import grad, hvp, jit, value_and_grad
 from gpuad.fused import compiler
 from gpuad.fused.launch import watched
 
-n = 150_000
+n = 200_000
 x = np.linspace(-1.5, 2.0, n)
 v = np.cos(np.arange(n))
 

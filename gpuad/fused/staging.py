@@ -256,7 +256,7 @@ def staged_view(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) 
 
 #: To compute an array in another shape than its own takes some 10 µs per operation more. So it is worth it for those
 #: that are so many times as large as others that wait.
-_WORTH_REARRANGING = 2
+_WORTH_REARRANGING = 1.5
 
 
 def _is_worth_rearranging(x: Any) -> bool:

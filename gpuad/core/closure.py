@@ -16,8 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from numpy import ndarray
+
+from ..backend import numpy_backend
 from ..errors import UnsupportedError
-from ..fused.pending import lift, settle
+from ..fused.pending import LARGE, lift, settle
 from .box import Box, make_box, spec_of, twin
 from .forward import Forward
 from .level import Level
@@ -25,6 +28,8 @@ from .memory import exclusive
 from .primitive import Primitive
 from .tape import Tape, leaked, rerunning
 from .untraced import UNTRACED, settled, written
+
+_LARGE = LARGE[numpy_backend]
 
 
 class Closure(Level):
@@ -44,7 +49,11 @@ class Closure(Level):
     def watch(self, value: Any) -> Any:
         """A stand-in for ``value``; what isn't floating-point stays as it is."""
         spec = spec_of(value)
-        return make_box(lift(value), self, 0, spec) if spec.differentiable else value
+        if not spec.differentiable:
+            return value
+        if type(value) is not ndarray or value.nbytes >= _LARGE:  # below, nothing is gained by recycling memory
+            value = lift(value)
+        return make_box(value, self, 0, spec)
 
     def inside(self, x: Any) -> Any:
         """What ``x`` is to this level."""
@@ -57,7 +66,7 @@ class Closure(Level):
     def process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         if self.closed:
             leaked()
-        ans = prim(*map(self.inside, args), **params)
+        ans = prim(*[a.value if type(a) is Box and a.level is self else self.inside(a) for a in args], **params)
         if prim.piecewise_constant:
             return ans
         return tuple(map(self.watch, ans)) if type(ans) is tuple or type(ans) is list else self.watch(ans)

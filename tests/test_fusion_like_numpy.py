@@ -107,3 +107,25 @@ def test_a_sum_that_waits_is_a_number():
     f(x)
     grad(f)(x)
     assert found[1:] == found[:1] * 3
+
+
+# -- what NumPy is told to report --------------------------------------------------------------------------
+def test_errors_that_a_program_tells_numpy_to_raise_for_some_lines():
+    def f(x):
+        y = np.sin(x) * 2.0  # which waits
+        with np.errstate(divide="raise"):
+            z = np.sum(x / 2.0)
+            try:
+                z = z + np.sum(x / (y - y))
+            except FloatingPointError:
+                z = z * 10.0
+        with np.errstate(invalid="call", call=lambda what, flag: called.append(what)):
+            np.sqrt(x - 5.0)
+        return z + np.sum(np.sqrt(x))
+
+    x = np.arange(1.0, 5.0)
+    for on in (True, False):
+        called = []
+        with gpuad.fusion(on), np.errstate(all="ignore"):
+            np.testing.assert_allclose(grad(f)(x), 5.0 + 0.5 / np.sqrt(x))
+        assert called

@@ -83,8 +83,9 @@ def _of_result(shape: tuple[int, ...], *operands: Order) -> Order:
     arrays = [
         np.lib.stride_tricks.as_strided(np.empty(1 + sum(order)), shape, [8 * n for n in order]) for order in operands
     ]
-    flags = [*[["readonly"] for _ in arrays], ["writeonly", "allocate"]]
-    result = np.nditer([*arrays, None], ["zerosize_ok"], flags).operands[-1]  # type: ignore[call-overload]
+    flags: list[Any] = [*[["readonly"] for _ in arrays], ["writeonly", "allocate"]]
+    given: Any = [*arrays, None]
+    result = np.nditer(given, ["zerosize_ok"], flags).operands[-1]
     return _order(shape, result.strides)
 
 

@@ -220,17 +220,30 @@ def lift(x: Any) -> Any:
         backend = owner_of_type(type(x))
     if backend is None or backend not in _KINDS:
         return x
-    if x.nbytes < LARGE[backend] or not x.size or x.dtype.kind not in "fc" or not switch.on() or _on_guard(backend):
+    if x.nbytes < LARGE[backend] or not x.size or x.dtype.kind not in "fc" or not switch.on():
+        return backend.recyclable(x)
+    if backend is numpy_backend and on_guard():
         return backend.recyclable(x)
     return leaf(_KINDS[backend], x)
 
 
-def _on_guard(backend: Backend) -> bool:
-    """Whether NumPy is to report invalid operations, as under ``np.errstate(all="raise")``: kernels wouldn't."""
-    return backend is numpy_backend and not _NO_REPORT.issuperset(np.geterr().values())
+def on_guard() -> bool:
+    """Whether NumPy is to report invalid operations, as under ``np.errstate(all="raise")``: kernels wouldn't.
+
+    Every operation asks, so what is found is kept as long as NumPy's settings are the same object.
+    """
+    global _guard
+    settings, guarded = _guard
+    now = _settings.get() if _settings is not None else None
+    if now is None or now is not settings:
+        guarded = not _NO_REPORT.issuperset(np.geterr().values())
+        _guard = now, guarded
+    return guarded
 
 
 _NO_REPORT = frozenset({"ignore", "warn"})
+_settings = getattr(np._core.umath, "_extobj_contextvar", None)  # type: ignore[attr-defined]
+_guard: tuple[Any, bool] = None, False
 
 
 def leaf(kind: type[Pending], x: Any) -> Pending:

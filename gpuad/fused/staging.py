@@ -26,6 +26,7 @@ from .pending import (
     is_row,
     leaf,
     lift,
+    on_guard,
     running,
     settle,
     total,
@@ -78,7 +79,7 @@ for _kind in (HostPending, DevicePending):
 
 def _staged(lazy: Lazy, prim: Any, *args: Any, **params: Any) -> Any:
     stage = prim.deferred or (_elementwise if prim.scalar is not None else None)
-    if stage is not None:
+    if stage is not None and not (lazy.kind is HostPending and on_guard()):
         found = stage(lazy, prim, [settle(a) if isinstance(a, Pending) and a.small else a for a in args], params)
         if found is not NotImplemented:
             return found
@@ -93,7 +94,7 @@ def _unary(kind: type[Pending], prim: Any, slowly: Callable[..., Any]) -> Callab
 
     def wait(x: Any) -> Any:
         op = operations.get((x.dtype,))
-        return slowly(x) if op is None or x.small else apply(op, kind, (x,), x.shape)
+        return slowly(x) if op is None or x.small or on_guard() else apply(op, kind, (x,), x.shape)
 
     return wait
 
@@ -119,7 +120,7 @@ def _binary(kind: type[Pending], prim: Any, slowly: Callable[..., Any]) -> Calla
             op = operations.get((float, y.dtype))
         else:
             return slowly(x, y)
-        return slowly(x, y) if op is None else apply(op, kind, args, shape)
+        return slowly(x, y) if op is None or on_guard() else apply(op, kind, args, shape)
 
     return wait
 

@@ -303,12 +303,12 @@ class Way:
                 self._enter(number, raw, _value(raw)._replace(raw=raw))
             self._go(stretch)
             if isinstance(stretch.end, Result):
-                self._check_asked(not self._to_ask)
+                if self._to_ask:
+                    raise self._not_asked()
                 self.end = stretch.end
                 break
-            if self._to_ask:
-                asked = stretch.end.value, stretch.end.question
-                self._check_asked(asked == (self._to_ask.pop(0), shape_of))
+            if self._to_ask and (stretch.end.value, stretch.end.question) != (self._to_ask.pop(0), shape_of):
+                raise self._not_asked()
             stretch = self._ask(stretch, stretch.end)
         self.result = self._result()
 
@@ -344,7 +344,8 @@ class Way:
 
     def _take(self, step: Step, raws: list[Any], expected: list[Spec]) -> None:
         """One step, of which a file says what the results are like."""
-        self._check_asked(not self._to_ask)
+        if self._to_ask:
+            raise self._not_asked()
         found = self._results(step, raws)
         if len(found) != len(step.outs):
             raise self._otherwise(step, f"{len(found)} results", f"{len(step.outs)}")
@@ -352,7 +353,9 @@ class Way:
         for out, x, spec in zip(step.outs, found, expected, strict=True):
             raw = settle(x)
             value = _value(raw, _sharing(raw, raws, step.args))  # type: ignore[arg-type]
-            if value.spec is not spec and not (varies and value.spec.dtype == spec.dtype):
+            if value.spec is not spec and (
+                value.spec.dtype != spec.dtype or (value.spec.shape != spec.shape and not varies)
+            ):
                 raise self._otherwise(step, value.spec, spec)
             self._enter(out, raw, value)
         if varies:
@@ -375,9 +378,8 @@ class Way:
             raise self._otherwise(step, type(ans).__name__, "several results" if step.several else "one")
         return ans if several else (ans,)
 
-    def _check_asked(self, right: bool) -> None:
-        if not right:
-            raise SavedFileError(f"{self.file} isn't as gpuad writes it: it doesn't ask for a shape that may vary")
+    def _not_asked(self) -> SavedFileError:
+        return SavedFileError(f"{self.file} isn't as gpuad writes it: it doesn't ask for a shape that may vary")
 
     def _otherwise(self, step: Step, got: Any, expected: Any) -> SavedFileError:
         file, number, name = step.line

@@ -11,7 +11,7 @@ import pytest
 
 import gpuad
 import gpuad.numpy as gnp
-from gpuad import grad, jvp, vjp
+from gpuad import explain, grad, jvp, value_and_grad, vjp
 from gpuad.backend import numpy_backend
 from gpuad.core import constants
 from gpuad.errors import ModifiedConstantError
@@ -121,6 +121,12 @@ def test_nothing_is_computed_many_times(f, monkeypatch):
     monkeypatch.setattr(schedule, "launch", counted)
     agree(lambda: grad(f)(X))
     assert 1 <= max(most) <= 3
+
+
+def test_what_reads_the_same_arrays_is_one_kernel():
+    """Though the gradient has nothing of the value."""
+    agree(lambda: value_and_grad(lambda x: gnp.sum(x * x))(X))
+    assert len(explain(value_and_grad(lambda x: gnp.sum(x * x)))(X).regions) == 1
 
 
 # -- arrays of the program's that change between use and computation -----------------------------------------

@@ -40,11 +40,18 @@ def network(w, b, x):
     return gnp.mean((gnp.tanh(h @ w + b) - x) ** 2)
 
 
+def in_groups(x, w):
+    h = gnp.tanh(x).reshape(3, 2, 4, 10)
+    h = (h - gnp.mean(h, axis=(2, 3), keepdims=True)) / gnp.sqrt(gnp.mean(h * h, axis=(2, 3), keepdims=True))
+    return gnp.sum(gnp.tanh(h.reshape(3, 8, 10)).T * w)
+
+
 rng = np.random.default_rng(0)
 PROGRAMS = {
     "gelu": (gelu, [rng.normal(size=1003)]),
     "black_scholes": (black_scholes, [rng.uniform(0.5, 1.5, 501) for _ in range(5)]),
     "normalised": (normalised, [rng.normal(size=(33, 40)), rng.normal(size=40), rng.normal(size=40)]),
+    "in_groups": (in_groups, [rng.normal(size=(3, 8, 10)), rng.normal(size=(10, 8, 3))]),
     "network": (network, [rng.normal(size=(16, 16)) / 4, rng.normal(size=16), rng.normal(size=(20, 16))]),
 }
 
@@ -71,7 +78,7 @@ def test_gradients_are_those_of_numpy(name, dtype, emulated_cupy):
 
 # A sum that goes over blocks of threads has a second kernel that adds up what each block found.
 @pytest.mark.parametrize(
-    ("name", "launches", "products"), [("gelu", 2, 0), ("black_scholes", 2, 0), ("network", 10, 6)]
+    ("name", "launches", "products"), [("gelu", 2, 0), ("black_scholes", 2, 0), ("in_groups", 4, 0), ("network", 10, 6)]
 )
 def test_launches(name, launches, products, emulated_cupy):
     f, _, device = both(name, "float32", emulated_cupy)

@@ -1,5 +1,8 @@
 """Arrays that wait, reshaped, transposed and broadcast: in one kernel with what they show. Here all wait."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -162,6 +165,34 @@ def test_nothing_is_computed_many_times(monkeypatch):
     x = RNG.normal(size=(6, 4))
     agree(lambda: grad(f)(x))
     assert 1 <= max(most) <= 3
+
+
+def test_programs_and_pullbacks_in_several_threads():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # they take turns all the time
+    try:
+        x = RNG.normal(size=(12, 12))
+
+        def f(x):
+            h = gnp.tanh(x)
+            parts, turned = h.reshape(2, 6, -1), h.T
+
+            def work(k):
+                s = gnp.sum(gnp.sin(parts * k) * gnp.mean(parts, axis=-1, keepdims=True))
+                return s + gnp.sum(turned * turned.sum(1)[:, None] * k)
+
+            with ThreadPoolExecutor(4) as pool:
+                return sum(pool.map(work, range(4)))
+
+        for _ in range(5):
+            agree(lambda: value_and_grad(f)(x))
+            pullback = gpuad.vjp(lambda x: f(x) * x, x)[1]
+            with ThreadPoolExecutor(4) as pool:
+                found = list(pool.map(lambda k, pull=pullback: pull(np.full_like(x, k))[0], range(4)))
+            for k in range(4):
+                np.testing.assert_allclose(found[k], k * found[1], rtol=1e-9, atol=1e-12)
+    finally:
+        sys.setswitchinterval(before)
 
 
 # -- random programs ------------------------------------------------------------------------------------------

@@ -113,6 +113,7 @@ PROGRAMS |= {
     "dot": lambda cp, x, y: cp.dot(x, y).sum() + x.dot(y)[0] * cp.outer(y, y)[0, 1],
     "reductions": lambda cp, x, y: cp.sum(x, axis=0)[1] + cp.mean(x) + cp.prod(y) + cp.var(x) + cp.std(y, ddof=1),
     "extrema": lambda cp, x, y: cp.max(x) * cp.min(y) + cp.sum(cp.amin(x, axis=1)) + cp.nanmax(x * x) + cp.ptp(y),
+    "by condition": lambda cp, x, y: cp.sum(cp.compress(cp.asarray([True, False]), x * x, axis=0)),
     "methods": lambda cp, x, y: x.sum(axis=1).prod() + x.mean() * y.max() + x.T.ravel()[3:].cumsum()[-2] + x.std(),
     "where": lambda cp, x, y: cp.sum(cp.where(x > 0.8, x * y, cp.sqrt(x))),
     "clip": lambda cp, x, y: cp.sum(cp.clip(x, 0.4, 1.1) * y) + x.clip(0.5, 1.2).sum(),

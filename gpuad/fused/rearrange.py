@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -103,7 +104,8 @@ class _Layout:
             if self.places[seed] is None:
                 self.places[seed] = self.factors.axes(nodes[seed].shape)
                 self._spread(seed, beside)
-        self.places = [self.factors.settled(place) for place in self.places]
+        settled = {id(place): self.factors.settled(place) for place in self.places}
+        self.places = [settled[id(place)] for place in self.places]
 
     def _spread(self, seed: int, beside: list[list[int]]) -> None:
         """Find the places of all that are connected with ``seed``: of those of its size first, of larger ones last, for
@@ -142,7 +144,7 @@ class _Layout:
         """Where ``a`` lies if ``x``, which is made of it, lies at ``place``."""
         op = x.op
         if type(op) is Apply:
-            return self.broadcast(place, x.shape, a.shape)
+            return place if x.shape == a.shape else self.broadcast(place, x.shape, a.shape)
         if type(op) is Sum:
             kept = iter([group for group in place if group])
             return tuple(
@@ -164,6 +166,8 @@ class _Layout:
         op = x.op
         new = self.factors.new
         if type(op) is Apply:
+            if x.shape == a.shape:
+                return place
             extra = len(x.shape) - len(a.shape)
             given = [()] * extra + [group if n != 1 else () for group, n in zip(place, a.shape, strict=True)]
             return tuple([g or ((new(n),) if n != 1 else ()) for g, n in zip(given, x.shape, strict=True)])
@@ -190,6 +194,8 @@ class _Layout:
         if id(a) not in self.number or not _related(x, a):
             return False
         have, place, op = self.place(a), self.place(x), x.op
+        if type(op) is Apply and have is place:
+            return True
         if type(op) is Sum:
             kept = [group for i, group in enumerate(have) if group and i not in op.axes]
             return kept == [group for group in place if group]
@@ -207,25 +213,22 @@ def _related(x: Pending, a: Pending) -> bool:
 
 def placed(waiting: Sequence[Pending]) -> tuple[list[Pending], list[Pending]]:
     """Stand-ins to be computed instead of ``waiting``, which get their values by it; and those to be held meanwhile, of
-    arrays that others hold."""
+    arrays that others hold. If they would need too large a grid: ``waiting`` itself."""
     nodes = _reached(waiting)
     layout = _Layout(nodes)
     order = _order(layout)
     if len(order) > _AXES:
         return list(waiting), []
-    inside: dict[int, int] = {}
+    inside = Counter([id(a) for x in nodes for a in x.args])
+    wanted = {id(x) for x in waiting if x.value is None}
     for x in nodes:
-        for a in x.args:
-            inside[id(a)] = inside.get(id(a), 0) + 1
-    wanted = set(map(id, waiting))
-    for x in nodes:
-        if x.value is None and sys.getrefcount(x) > inside.get(id(x), 0) + _HELD_HERE:
+        if x.value is None and sys.getrefcount(x) > inside[id(x)] + _HELD_HERE:
             wanted.add(id(x))
     making = _Making(layout, order, wanted, _orders(nodes))
     for x in nodes:
         if x.value is None:
             making.made[id(x)] = making.make(x)
-    return [making.made[id(x)] for x in waiting], [making.made[i] for i in wanted]
+    return [making.made[id(x)] for x in waiting if x.value is None], [making.made[i] for i in wanted]
 
 
 #: By how many an array is referred to there: the list of all, the variable, and the argument.
@@ -281,8 +284,8 @@ def _order(layout: _Layout) -> list[int]:
                 flat = layout.factors.flat(layout.place(a))
                 best = flat if len(flat) > len(best) else best
     order = dict.fromkeys(best)
-    for x in reversed(layout.nodes):
-        order.update(dict.fromkeys(layout.factors.flat(layout.place(x))))
+    for place in {id(place): place for place in reversed(layout.places)}.values():
+        order.update(dict.fromkeys([f for group in place for f in group]))
     return list(order)
 
 
@@ -331,9 +334,8 @@ class _Making:
         self.grid = tuple([layout.factors.lengths[f] for f in order])
         rank = {f: i for i, f in enumerate(order)}
         #: As those of the layout, but with the axes of the grid.
-        self.places: list[Place] = [
-            tuple([tuple([rank[f] for f in group]) for group in place]) for place in layout.places
-        ]
+        ranked = {id(place): tuple([tuple([rank[f] for f in group]) for group in place]) for place in layout.places}
+        self.places: list[Place] = [ranked[id(place)] for place in layout.places]
         self.made: dict[int, Pending] = {}
         self.leaves: dict[Any, Pending] = {}
         self.regions: dict[int, tuple[Region, Region]] = {}
@@ -457,10 +459,10 @@ def _onto_grid(grid: Shape, shape: Shape, place: Place) -> Callable[[Any], Any]:
 def _from_grid(shape: Shape, place: Place, order: memory_order.Order | None = None) -> Callable[[Any], Any]:
     """A function that makes of an array on the grid the array of ``shape`` that lies at ``place``, in memory in a
     certain ``order``."""
-    axes = [i for group in place for i in group]
-    inverse = [sorted(axes).index(i) for i in axes]
 
     def back(raw: Any) -> Any:
+        axes = [i for group in place for i in group]
+        inverse = [sorted(axes).index(i) for i in axes]
         found = raw.reshape([n for n in raw.shape if n != 1]).transpose(inverse).reshape(shape)
         return found if order is None else memory_order.put_in_order(found, order)
 

@@ -28,8 +28,8 @@ def compute(waiting: Sequence[Pending]) -> None:
         from .rearrange import placed
 
         del needed
-        waiting, _held = placed([x for x in waiting if x.value is None])
-        needed = _Needed(waiting)
+        waiting, _held = placed(waiting)
+        needed = _Needed(waiting, whole=True)
     kernels: dict[Any, list[Pending]] = {}
     views: list[Pending] = []
     x = None
@@ -84,10 +84,11 @@ def _merged(kernels: dict[Any, list[Pending]], rows: dict[Pending, Any]) -> list
 class _Needed:
     """What has to be stored so that ``waiting`` can be computed, these included: and after how many other kernels.
 
-    ``rows``: of what is one number per row, the shape of the grid and how many of its axes make a row.
+    ``rows``: of what is one number per row, the shape of the grid and how many of its axes make a row. If something is
+    ``rearranged``, nobody looks for more, but for the ``whole``.
     """
 
-    def __init__(self, waiting: Sequence[Pending]) -> None:
+    def __init__(self, waiting: Sequence[Pending], whole: bool = False) -> None:
         self.found: dict[Pending, None] = {}
         for x in waiting:
             self._store(x)
@@ -96,7 +97,7 @@ class _Needed:
         self._axes: dict[tuple[int, ...], int] = {}  # of a grid, how many axes make a row
         self.rearranged = False  # whether it reads what waits in another shape than it is computed in
         stack = list(self.found)
-        while stack:
+        while stack and (whole or not self.rearranged):
             x = stack[-1]
             if type(x.op) is Apply and region_of(x).simple:
                 self.stages[x] = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -110,3 +112,26 @@ def test_where_it_isnt_done(f):
 def test_nor_without_fusion():
     with gpuad.fusion(False):
         assert "concatenate" not in steps_of(grad(rosenbrock), x)
+
+
+def test_a_long_chain_keeps_few_arrays(monkeypatch):
+    monkeypatch.setenv("GPUAD_CPU_EXECUTOR", "numpy")
+
+    def chain(x):
+        for _ in range(100):
+            x = x * (1.1 - 0.1 * x)
+        return np.sum(x)
+
+    of = value_and_grad(chain)
+    long = np.tile(np.abs(x), 4)
+    want, g_want = of(long)
+    jitted = jit(of)
+    jitted(long)
+    jitted(long)
+    tracemalloc.start()
+    value, g = jitted(long)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * long.nbytes  # the gradient, and scratch memory for blocks
+    np.testing.assert_allclose(value, want, rtol=1e-12)
+    np.testing.assert_allclose(g, g_want, rtol=1e-11)

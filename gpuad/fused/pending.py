@@ -28,12 +28,16 @@ from . import switch
 #: What runs into more operations is computed: in a sweep, and outside of one, where it is what the sweep will have to
 #: compute again. So are arrays of which that many sums wait.
 STEPS, FORWARD, SUMS = 192, 48, 8
+#: So many in a replay, of which it is known that all comes soon: the way back needs no array of the way there then.
+REPLAY = 1024
 #: So many arrays are read by one kernel at most.
 READS = 24
 #: Whether a program is running that a transformation watches: it may write into its arrays.
 running = Flag()
 #: Whether a sweep is running.
 backwards = Flag()
+#: Whether a recorded program is being replayed.
+replaying = Flag()
 
 #: Numbers arrays that wait in the order in which they were made.
 serial = itertools.count().__next__
@@ -315,7 +319,7 @@ def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[in
                 simple = False
     if region is None:
         region = Region()
-    elif steps > (STEPS if sweeping else FORWARD) or depth > SUMS or len(region.reads) + len(reads) > READS:
+    elif (steps > FORWARD and steps > _most()) or depth > SUMS or len(region.reads) + len(reads) > READS:
         _make_room(args, [region, *others] if depth <= SUMS else [])
         return apply(op, kind, args, shape)
     for other in others:
@@ -332,6 +336,10 @@ def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[in
     if sweeping:
         region.last = weakref.ref(found)
     return found
+
+
+def _most() -> int:
+    return REPLAY if replaying.on else STEPS if backwards.on else FORWARD
 
 
 def _rearranged(x: Pending) -> bool:

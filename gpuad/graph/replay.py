@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core.pytree import tree_map
 from ..core.record import Guard, Line, PythonOperator, Step, Value, answer_key, shape_of
-from ..fused.pending import settle, settle_all
+from ..fused.pending import replaying, settle, settle_all
 from ..native.stretch import Stretch
 from ..ops.writing import Place
 from .buffers import Plan, Sharing
@@ -440,6 +440,15 @@ class Segment:
         self._replay = self.env["replay"]
 
     def run(self, x: Any, s: dict[int, Any]) -> Any:
+        if not self.waiting.results:
+            return self._run(x, s)
+        before = replaying.set(True)
+        try:
+            return self._run(x, s)
+        finally:
+            replaying.reset(before)
+
+    def _run(self, x: Any, s: dict[int, Any]) -> Any:
         if not self.plan.buffers:
             return self._replay(x, s, None)
         try:

@@ -132,6 +132,6 @@ def test_a_long_chain_keeps_few_arrays(monkeypatch):
     value, g = jitted(long)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 5 * long.nbytes  # the gradient, and scratch memory for blocks
+    assert peak < 8 * long.nbytes  # the gradient, and 20 MB for blocks; without jit it keeps 16
     np.testing.assert_allclose(value, want, rtol=1e-12)
     np.testing.assert_allclose(g, g_want, rtol=1e-11)

@@ -43,27 +43,49 @@ static void gpuad_run(const gpuad_slot *frame, const gpuad_nest *nests, int64_t 
 
 #define GPUAD_ALWAYS_INLINE static inline __attribute__((always_inline))
 
-#define GPUAD_PRODUCTS(T, S) \
-    GPUAD_ALWAYS_INLINE void gpuad_some_columns_##S( \
+// Four rows of the result by W columns are kept in registers, so that an entry that is read is used more than once.
+#define GPUAD_PRODUCTS(T, S, W) \
+    GPUAD_ALWAYS_INLINE void gpuad_four_rows_##S( \
+        int64_t k, int64_t width, const stored_##S *restrict x, const stored_##S *restrict y, stored_##S *restrict z, \
+        int64_t x0, int64_t x1, int64_t y0, int64_t y1, int64_t z0, int64_t z1) { \
+        T a[W] = {0}, b[W] = {0}, c[W] = {0}, d[W] = {0}; \
+        for (int64_t l = 0; l < k; ++l) { \
+            const stored_##S *const at = x + l * x1; \
+            const T p = at[0], q = at[x0], r = at[2 * x0], s = at[3 * x0]; \
+            _Pragma("omp simd") for (int64_t j = 0; j < width; ++j) { \
+                const T t = y[l * y0 + j * y1]; \
+                a[j] = GPUAD_FMA_##S(p, t, a[j]), b[j] = GPUAD_FMA_##S(q, t, b[j]); \
+                c[j] = GPUAD_FMA_##S(r, t, c[j]), d[j] = GPUAD_FMA_##S(s, t, d[j]); \
+            } \
+        } \
+        for (int64_t j = 0; j < width; ++j) { \
+            z[j * z1] = a[j], z[z0 + j * z1] = b[j]; \
+            z[2 * z0 + j * z1] = c[j], z[3 * z0 + j * z1] = d[j]; \
+        } \
+    } \
+    GPUAD_ALWAYS_INLINE void gpuad_one_row_##S( \
+        int64_t k, int64_t width, const stored_##S *restrict x, const stored_##S *restrict y, stored_##S *restrict z, \
+        int64_t x1, int64_t y0, int64_t y1, int64_t z1) { \
+        T a[W] = {0}; \
+        for (int64_t l = 0; l < k; ++l) { \
+            const T p = x[l * x1]; \
+            _Pragma("omp simd") for (int64_t j = 0; j < width; ++j) a[j] = GPUAD_FMA_##S(p, y[l * y0 + j * y1], a[j]); \
+        } \
+        for (int64_t j = 0; j < width; ++j) z[j * z1] = a[j]; \
+    } \
+    GPUAD_ALWAYS_INLINE void gpuad_columns_##S( \
         int64_t m, int64_t k, int64_t width, const stored_##S *restrict x, const stored_##S *restrict y, \
         stored_##S *restrict z, int64_t x0, int64_t x1, int64_t y0, int64_t y1, int64_t z0, int64_t z1) { \
-        for (int64_t i = 0; i < m; ++i) { \
-            T row[32] = {0}; \
-            for (int64_t l = 0; l < k; ++l) { \
-                const T a = x[i * x0 + l * x1]; \
-                _Pragma("omp simd") for (int64_t j = 0; j < width; ++j) \
-                    row[j] = GPUAD_FMA_##S(a, y[l * y0 + j * y1], row[j]); \
-            } \
-            for (int64_t j = 0; j < width; ++j) z[i * z0 + j * z1] = row[j]; \
-        } \
+        int64_t i = 0; \
+        for (; i + 4 <= m; i += 4) gpuad_four_rows_##S(k, width, x + i * x0, y, z + i * z0, x0, x1, y0, y1, z0, z1); \
+        for (; i < m; ++i) gpuad_one_row_##S(k, width, x + i * x0, y, z + i * z0, x1, y0, y1, z1); \
     } \
     GPUAD_ALWAYS_INLINE void gpuad_rows_##S( \
         int64_t m, int64_t k, int64_t n, const stored_##S *restrict x, const stored_##S *restrict y, \
         stored_##S *restrict z, int64_t x0, int64_t x1, int64_t y0, int64_t y1, int64_t z0, int64_t z1) { \
         int64_t j = 0; \
-        for (; j + 32 <= n; j += 32) \
-            gpuad_some_columns_##S(m, k, 32, x, y + j * y1, z + j * z1, x0, x1, y0, y1, z0, z1); \
-        if (n % 32) gpuad_some_columns_##S(m, k, n % 32, x, y + j * y1, z + j * z1, x0, x1, y0, y1, z0, z1); \
+        for (; j + W <= n; j += W) gpuad_columns_##S(m, k, W, x, y + j * y1, z + j * z1, x0, x1, y0, y1, z0, z1); \
+        if (n % W) gpuad_columns_##S(m, k, n % W, x, y + j * y1, z + j * z1, x0, x1, y0, y1, z0, z1); \
     } \
     GPUAD_ALWAYS_INLINE void gpuad_dots_##S( \
         int64_t m, int64_t k, int64_t n, const stored_##S *restrict x, const stored_##S *restrict y, \
@@ -76,8 +98,8 @@ static void gpuad_run(const gpuad_slot *frame, const gpuad_nest *nests, int64_t 
                 z[i * z0 + j * z1] = sum; \
             } \
     }
-GPUAD_PRODUCTS(double, f64)
-GPUAD_PRODUCTS(float, f32)
+GPUAD_PRODUCTS(double, f64, 8)
+GPUAD_PRODUCTS(float, f32, 16)
 
 // Larger ones: those of the BLAS that NumPy uses, in its C interface.
 #define GPUAD_GEMM(T, S) \

@@ -43,6 +43,8 @@ class Lowering:
         #: What the caller gives: values, as arrays and as numbers.
         self.arrays: list[int] = []
         self.numbers: list[int] = []
+        #: Copies of what is given, and the statements that make them.
+        self._in_rows: dict[Ref, tuple[Ref, int]] = {}
         #: Which values are views of a storage.
         self.viewers: dict[int, list[int]] = {}
 
@@ -69,6 +71,7 @@ class Lowering:
     def _forget(self, statements: int, arrays: int, numbers: int) -> None:
         """All beyond so many."""
         del self.program.statements[statements:]
+        self._in_rows = {ref: found for ref, found in self._in_rows.items() if found[1] < statements}
         for places, known in ((self.arrays, arrays), (self.numbers, numbers)):
             for place in places[known:]:
                 del self.refs[place]
@@ -142,6 +145,14 @@ class Lowering:
     def copied(self, ref: Ref, strides: tuple[int, ...] | None = None) -> Ref:
         out = self.program.array(ref.shape, self.program.dtype(ref), strides)
         return self.map(COPY, out, [ref])
+
+    def in_rows(self, ref: Ref) -> Ref:
+        """A copy in rows: one for all times if nobody writes into what is copied, as weights are given once."""
+        if self.program.storages[ref.storage].kind == "inner":
+            return self.copied(ref)
+        if ref not in self._in_rows:
+            self._in_rows[ref] = self.copied(ref), len(self.program.statements) - 1
+        return self._in_rows[ref][0]
 
     def fold(self, how: str, x: Ref, axes: Sequence[int], dtype: DType) -> Ref:
         """``x`` summed up over ``axes``, which are kept with length 1; or its largest or smallest entries."""

@@ -285,6 +285,8 @@ def _product(s: Lowering, x: Ref, y: Ref, out: Ref) -> None:
     if dtype.char not in "fd" or s.program.dtype(x) != dtype or s.program.dtype(y) != dtype:
         raise NotHere
     x, y = (ref if blas.fits(ref) else s.copied(ref) for ref in (x, y))
+    if blas.wants_rows(x, y):
+        y = s.in_rows(y)
     if not blas.fits(out) or not blas.is_known(x, y, out):
         raise NotHere
     batch = out.shape[:-2]

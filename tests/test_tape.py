@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import gc
 import operator
 import weakref
@@ -13,7 +14,7 @@ import gpuad
 import gpuad.numpy as gnp
 from gpuad.core.box import Box, make_spec, spec_of
 from gpuad.core.constants import SMALL
-from gpuad.core.primitive import ANS, reads
+from gpuad.core.primitive import ANS, EVERYTHING, reads
 from gpuad.core.sweep import sweep
 from gpuad.core.tape import Tape
 from gpuad.ops.declare import fit, registry
@@ -46,6 +47,25 @@ def test_a_variable_of_its_own_does_not_hide_what_a_rule_reads():
 
     assert reads(rule) == {1}
     assert reads(overwriting) <= {0}
+
+
+def test_reads_are_those_that_the_disassembler_names():
+    """Of every rule: interpreters differ in their instructions, some of which name two variables."""
+
+    def named(rule):
+        code = rule.__code__
+        names = code.co_varnames[1 : code.co_argcount]
+        found = set()
+        for instruction in dis.get_instructions(code):
+            if instruction.opcode in (*dis.haslocal, *dis.hasfree) and instruction.opname != "STORE_FAST":
+                found |= set(instruction.argval if type(instruction.argval) is tuple else (instruction.argval,))
+        return {ANS + k for k, name in enumerate(names) if name in found}
+
+    rules = [rule for prim in registry.values() for rule in prim.vjps if rule is not None]
+    plain = [rule for rule in rules if hasattr(rule, "__code__") and reads(rule) is not EVERYTHING]
+    assert len(plain) > 100
+    for rule in plain:
+        assert reads(rule) == named(rule)
 
 
 def test_rules_that_cannot_be_looked_into_read_everything():

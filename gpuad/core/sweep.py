@@ -16,7 +16,6 @@ from .memory import View
 from .primitive import passes
 from .tape import REWRITTEN, UNARY, Tape
 
-
 #: By how many a cotangent is referred to that only the sweep has: its variable, and the argument.
 _ALONE = 2
 

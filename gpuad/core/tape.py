@@ -331,7 +331,7 @@ def operators(prim: Binary, *, yields: bool = True) -> tuple[Callable[[Box, Any]
         if yields and prim.name == "multiply":
             number, sequence = (x, y) if type(x) is Box else (y, x)
             if type(sequence) in (list, tuple) and type(number.value) is int:
-                return sequence * number.__index__()  # a number that `jit` records
+                return sequence * number.__index__()  # type: ignore[union-attr]  # a number that `jit` records
         if type(x) is not Box:
             x = beside(y, x)
         elif type(y) is not Box:

@@ -46,11 +46,17 @@ def in_groups(x, w):
     return gnp.sum(gnp.tanh(h.reshape(3, 8, 10)).T * w)
 
 
+def cross_entropy(x, w):
+    z = x - gnp.max(x, axis=1, keepdims=True)  # whose gradient counts the largest
+    return gnp.mean(gnp.log(gnp.sum(gnp.exp(z), axis=1)) - gnp.sum(z * w, axis=1))
+
+
 rng = np.random.default_rng(0)
 PROGRAMS = {
     "gelu": (gelu, [rng.normal(size=1003)]),
     "black_scholes": (black_scholes, [rng.uniform(0.5, 1.5, 501) for _ in range(5)]),
     "normalised": (normalised, [rng.normal(size=(33, 40)), rng.normal(size=40), rng.normal(size=40)]),
+    "cross_entropy": (cross_entropy, [np.round(rng.normal(size=(33, 40)), 1), rng.normal(size=(33, 40))]),
     "in_groups": (in_groups, [rng.normal(size=(3, 8, 10)), rng.normal(size=(10, 8, 3))]),
     "network": (network, [rng.normal(size=(16, 16)) / 4, rng.normal(size=16), rng.normal(size=(20, 16))]),
 }

@@ -135,3 +135,29 @@ def test_a_long_chain_keeps_few_arrays(monkeypatch):
     assert peak < 8 * long.nbytes  # the gradient, and 20 MB for blocks; without jit it keeps 16
     np.testing.assert_allclose(value, want, rtol=1e-12)
     np.testing.assert_allclose(g, g_want, rtol=1e-11)
+
+
+@pytest.mark.parametrize("executor", ["c", "numpy"])
+def test_a_softmax_and_its_gradient_are_one_kernel(executor, monkeypatch):
+    if executor == "c" and compiler.unavailable():
+        pytest.skip(f"no C: {compiler.unavailable()}")
+    monkeypatch.setenv("GPUAD_CPU_EXECUTOR", executor)
+    z = np.round(np.random.default_rng(3).normal(size=(2000, 100)), 1)  # with equal largest entries in rows
+    w = np.sin(np.arange(z.size)).reshape(z.shape)
+
+    def f(z):
+        e = np.exp(z - np.max(z, axis=1, keepdims=True))
+        return np.sum(w * e / np.sum(e, axis=1, keepdims=True))
+
+    of = value_and_grad(f)
+    jitted = jit(of)
+    jitted(z)
+    kernels: list = []
+    token = watched.set(kernels)
+    value, g = jitted(z)
+    watched.reset(token)
+    with gpuad.fusion(False):
+        want, g_want = of(z)
+    assert sum(lengths == z.shape for _, lengths in kernels) == 1
+    np.testing.assert_allclose(value, want, rtol=1e-12)
+    np.testing.assert_allclose(g, g_want, rtol=1e-9, atol=1e-15)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -178,8 +177,10 @@ class Tree:
         """The code of a stretch."""
         segment = node.segment
         if segment is None:
+            node.turns = turns(len(node.steps))
+            if node.turns == 1:  # at once, without Python's text
+                return self._in_c(node)
             segment = node.segment = self._segment(node, in_c=False)
-            node.turns = turns(len(segment.steps))
         return segment
 
     def _in_c(self, node: Node) -> Segment:
@@ -187,11 +188,14 @@ class Tree:
         from ..fused.compiler import CompilerUnavailable
 
         version = self.version
-        with contextlib.suppress(CompilerUnavailable):  # `gpuad.info` says so
+        node.turns = 0
+        try:
             segment = self._segment(node, in_c=True)
-            if self.version == version:  # else another thread has added a way, and more may have to be handed on
-                node.segment = segment
-        return self.compiled(node)
+        except CompilerUnavailable:  # `gpuad.info` says so
+            segment = node.segment or self._segment(node, in_c=False)
+        if self.version == version:  # else another thread has added a way, and more may have to be handed on
+            node.segment = segment
+        return segment
 
     def _segment(self, node: Node, *, in_c: bool) -> Segment:
         steps, wanted = node.needed()

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..fused import compiler
 from ..fused.c_types import key_of
-from ..fused.host import FLAGS
+from ..fused.host import flags
 from . import blas, loops
 from .nests import Nests
 from .program import DType, Product, Program, Ref, is_in_rows
@@ -89,7 +89,7 @@ class Kernel:
         import ctypes
 
         self.source = Source(program, signature)
-        library = compiler.shared_library(self.source.text, FLAGS)
+        library = compiler.shared_library(self.source.text, flags())
         known = blas.find()
         if known is not None:
             library.gpuad_set_blas(ctypes.c_void_p(known.double), ctypes.c_void_p(known.single))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -222,6 +223,7 @@ class Lowering:
 _WEAK = {"f": float, "c": complex, "i": int}
 
 
+@functools.cache
 def check(apply: Apply) -> None:
     """Raise ``CannotCompile`` for what isn't known in C."""
     step = PlanStep(apply.name, apply.scalar, tuple(range(len(apply.takes))), apply.takes, apply.dtype)

@@ -129,3 +129,19 @@ def test_errors_that_a_program_tells_numpy_to_raise_for_some_lines():
         with gpuad.fusion(on), np.errstate(all="ignore"):
             np.testing.assert_allclose(grad(f)(x), 5.0 + 0.5 / np.sqrt(x))
         assert called
+
+
+def test_programs_that_are_run_again_in_a_sweep_write_as_they_did():
+    weights = np.arange(12.0).reshape(3, 4)
+
+    def f(x):
+        y = (np.sin(x) * 2.0 + 1.0) * x
+        y.reshape(-1)[0] = 7.0
+        z = np.cos(x)[None].reshape(2, 6)
+        z[0] *= 2.0
+        return np.sum(y * weights) + y[0, 0] + np.sum(z)
+
+    for x in (weights / 12, np.asfortranarray(weights / 12)):
+        value, gradient = value_and_grad(gpuad.checkpoint(f))(x)
+        np.testing.assert_allclose(value, f(x), rtol=1e-12)
+        np.testing.assert_allclose(gradient, grad(f)(x), rtol=1e-12)

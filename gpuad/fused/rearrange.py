@@ -17,7 +17,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from . import memory_order
-from .pending import Apply, DevicePending, HostPending, Pending, Region, Sum, View, backwards, leaf, region_of, serial
+from .pending import (
+    Apply,
+    DevicePending,
+    HostPending,
+    Pending,
+    Region,
+    Sum,
+    View,
+    backwards,
+    leaf,
+    region_of,
+    running,
+    serial,
+)
 
 Shape = tuple[int, ...]
 #: Of every axis of an array the factors that it is made of, by number, the outermost first. None of length 1.
@@ -252,8 +265,9 @@ def _reached(waiting: Sequence[Pending]) -> list[Pending]:
 
 
 def _orders(nodes: Sequence[Pending]) -> dict[Pending, memory_order.Order]:
-    """How results are to lie in memory, where that isn't in C order. Nobody writes into what a sweep computes."""
-    if nodes[-1].backend is not HostPending.backend or backwards.on:
+    """How results are to lie in memory, where that isn't in C order. Nobody writes into what a sweep computes, but
+    programs that are run again in it."""
+    if nodes[-1].backend is not HostPending.backend or (backwards.on and not running.on):
         return {}
     leaves = [a.value for x in nodes for a in x.args if isinstance(a, Pending) and a.value is not None]
     if all(map(memory_order.in_c_order, leaves)) and not any(type(x.op) is View and x.op.axes for x in nodes):

@@ -277,7 +277,7 @@ def staged_reshape(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any
     elif given != size:
         return NotImplemented
     alike = [n for n in shape if n != 1] == [n for n in x.shape if n != 1]
-    if not (alike or backwards.on or _lies_in_order(x)):
+    if not (alike or (backwards.on and not running.on) or _lies_in_order(x)):
         return NotImplemented
     return viewed(x, View(lambda raw: raw.reshape(shape), rearranges=True), shape)
 

@@ -521,3 +521,34 @@ def test_what_is_read_through_contexts_and_views():
     ):
         before(0)
         faithful(f, *three(), before=before, replays=1)
+
+
+def test_random_numbers_are_drawn_once_where_a_function_is_called_again():
+    rng = np.random.default_rng(0)
+
+    def f(p):
+        p["y"] = p["x"] + np.random.normal(size=3) + rng.normal(size=3)
+        return p["y"] * 2
+
+    def g(x):
+        x += np.random.normal(size=3) + rng.normal(size=3)
+        return x * 2
+
+    for function, make in ((f, lambda: {"x": X}), (g, X.copy)):
+        results = []
+        for call in (function, jit(function)):
+            rng.bit_generator.state = np.random.default_rng(0).bit_generator.state
+            np.random.seed(0)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                results.append([call(make()) for _ in range(3)])
+        np.testing.assert_array_equal(*results)
+
+
+def test_infinite_complex_numbers():
+    x = np.array([complex(np.inf, 0.0), 1 - 2j])
+    with np.errstate(all="ignore"):
+        for f in (lambda x: x * 1.0, lambda x: x / 1.0, lambda x: 1 * x, lambda x: x - 0.0):
+            jitted = jit(f)
+            jitted(x)
+            np.testing.assert_array_equal(jitted(x), f(x))

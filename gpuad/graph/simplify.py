@@ -212,9 +212,10 @@ class Simplifier:
             return made.args[0] if made is not None and made.prim is step.prim else None
         if len(args) == 2:
             y = args[1]
-            if name == "multiply" and self._is(x, 1):
+            by_one = self.spec(step.outs[0]).dtype.kind != "c"  # infinity times 1 + 0j has a part that is NaN
+            if by_one and name == "multiply" and self._is(x, 1):
                 return y
-            if name in ("multiply", "divide") and self._is(y, 1):
+            if by_one and name in ("multiply", "divide") and self._is(y, 1):
                 return x
             if self.spec(x).dtype.kind == "f":
                 if (name == "subtract" and self._is_zero(y, 1.0)) or (name == "add" and self._is_zero(y, -1.0)):

@@ -144,16 +144,17 @@ class Jitted:
         try:
             result = run.call(flat, self._with_boxes(args, kwargs))
         except Refused as refusal:
-            around.restore(run.record)
+            run.undo()
             return self._plainly(args, kwargs, key, str(refusal), refusal.line)
         except Exception as error:
-            around.restore(run.record)
+            run.undo()
             line = _line_of(error)
             result = self.f(*args, **kwargs)  # an error of the program's own comes from here
             self._refuse(key, f"it raised {type(error).__name__}: {error}", line)
             return result
         cause = run.changed()
         if cause is not None and run.effect_was_lost:
+            run.undo()
             return self._plainly(args, kwargs, key, *cause)
         cause = cause or run.unknown_array()
         if cause is None and (run.record.failed or run.around.incomplete):

@@ -34,6 +34,8 @@ class Run:
         self.watch: list[tuple[Any, bytes]] = []
         #: The containers that the function is given, and what is in them.
         self.containers: list[Any] = []
+        #: What random numbers came next before the function was called.
+        self.entry = _raw_states(around.generators)
         self.line = user_line()
 
     def call(self, flat: list[Any], with_boxes: Callable[[Iterator[Any], list[Any]], Any]) -> Any:
@@ -72,6 +74,22 @@ class Run:
         self.template = Result(tree_map(lambda leaf: _LEAF, result), places, raws)
         made = iter(found)
         return tree_map(lambda _: next(made), result)
+
+    def undo(self) -> None:
+        """What can be undone before the function is called once more: traced arrays that it left, random numbers."""
+        self.around.restore(self.record)
+        if _states(self.around.generators) == list(map(_bits, self.entry)):
+            return
+        python, numpys, *others = self.entry
+        random.setstate(python)
+        np.random.set_state(numpys)
+        for g, state in zip(self.around.generators, others, strict=True):
+            if isinstance(g, random.Random):
+                g.setstate(state)
+            elif isinstance(g, np.random.Generator):
+                g.bit_generator.state = state
+            else:
+                g.set_state(state)
 
     def changed(self) -> tuple[str, Line | None] | None:
         """What the function has done besides computing its result."""
@@ -192,16 +210,20 @@ def _own(x: Any, taken: set[int]) -> Any:
     return x.copy(order="K")
 
 
-def _states(generators: list[Any]) -> list[Any]:
-    """What random numbers will come next."""
-    found: list[Any] = [_bits(np.random.get_state(legacy=False)), random.getstate()]
+def _raw_states(generators: list[Any]) -> list[Any]:
+    """What random numbers will come next: Python's, NumPy's, and those of generators."""
+    found: list[Any] = [random.getstate(), np.random.get_state(legacy=False)]
     for g in generators:
         if isinstance(g, random.Random):
             found.append(g.getstate())
         else:
-            state = g.bit_generator.state if isinstance(g, np.random.Generator) else g.get_state(legacy=False)
-            found.append(_bits(state))
+            found.append(g.bit_generator.state if isinstance(g, np.random.Generator) else g.get_state(legacy=False))
     return found
+
+
+def _states(generators: list[Any]) -> list[Any]:
+    """The same, to be compared."""
+    return list(map(_bits, _raw_states(generators)))
 
 
 def _bits(state: Any) -> Any:

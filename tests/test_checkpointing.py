@@ -429,6 +429,23 @@ def test_memory_is_the_states_kept_and_what_one_step_needs(size):
     assert many < 4 + one + 2 + 0.5
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c16"])
+def test_large_states_are_computed_in_fused_kernels(dtype):
+    def step(x, i, k):
+        return x + 0.1 * k * (np.roll(x, 1) + np.roll(x, -1) - 2.0 * x * x)
+
+    x = np.linspace(0, 1, 300_000).astype(dtype)
+    run = checkpoint_sequence(step, 7, memory=2)
+
+    def found(sequence):
+        return grad(lambda x, k: np.sum(sequence(x, k) ** 2).real, (0, 1))(x, 1.0)
+
+    with gpuad.fusion(False):
+        wanted = found(simply(step, 7, memory=2))
+    for a, b in zip(found(run), wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3 if dtype == "f4" else 1e-9, atol=1e-5 if dtype == "f4" else 0)
+
+
 def test_nothing_waits_for_the_garbage_collector():
     run = checkpoint_sequence(lambda x, i, w: np.tanh(x * w), 9, memory=3)
     layer = checkpoint(lambda x: np.sin(x) * x)

@@ -22,7 +22,7 @@ from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..core.untraced import settled
 from ..errors import NotDifferentiableError
-from ..fused.pending import backwards, lift, settle, settle_all
+from ..fused.pending import Apply, Pending, apply, backwards, lift, settle, settle_all
 from ..ops.declare import astype
 
 Argnums = int | Sequence[int]
@@ -144,7 +144,7 @@ class Trace:
     def hand_over(self, seeds: list[Any]) -> list[Any]:
         """``pull`` for the last time, of arguments without containers, where memory counts: the result is forgotten,
         and the cotangents are taken out of ``seeds``. Nobody may write into what is returned."""
-        table = self._seeded(self._outputs(), [lift(seed) for seed in seeds])
+        table = self._seeded(self._outputs(), [_waiting(seed) for seed in seeds])
         seeds.clear()
         self.result = None
         found = self._swept(table, True, [])
@@ -174,6 +174,15 @@ class Trace:
             backwards.reset(token)
             recycle.drain()
         return found
+
+
+def _waiting(x: Any) -> Any:
+    """A large array as one yet to be copied: all that is computed from it is then one kernel, with its sums.
+
+    Operations on arrays that are there belong together only where something else connects them.
+    """
+    x = lift(x)
+    return apply(Apply("astype", "{0}", (x.dtype,), x.dtype), type(x), (x,), x.shape) if isinstance(x, Pending) else x
 
 
 def followed(seed: Any, value: Any) -> Any:

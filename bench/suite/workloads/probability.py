@@ -178,7 +178,8 @@ _BOTH = ("float32", "float64")
 WORKLOADS = [
     Workload(
         "programs", "mixture of normals", mixture, _mixture,
-        sizes({"n": 1000, "d": 10, "k": 10}, {"n": 10000, "d": 32, "k": 10}), sizes({"n": 1000, "d": 10, "k": 10}),
+        sizes({"n": 1000, "d": 10, "k": 10}, {"n": 1000, "d": 64, "k": 50}, {"n": 10000, "d": 32, "k": 10}),
+        sizes({"n": 1000, "d": 10, "k": 10}),
         differentiated=4, by_hand=mixture_by_hand,
     ),
     Workload(

@@ -10,7 +10,7 @@ import gpuad
 import gpuad.numpy as gnp
 from gpuad import explain, grad, jvp, value_and_grad
 from gpuad.backend import numpy_backend
-from gpuad.fused import pending, rearrange
+from gpuad.fused import memory_order, pending, rearrange
 
 RNG = np.random.default_rng(0)
 
@@ -149,6 +149,17 @@ def test_writes_through_views():
 
     x = RNG.normal(size=(6, 8))
     agree(lambda: (value_and_grad(f)(x), value_and_grad(f)(np.asfortranarray(x)), jvp(f, (x,), (x,))))
+
+
+def test_sums_that_leave_out_some_axes_and_keep_others():
+    y = pending.lift(np.asfortranarray(RNG.normal(size=(3, 4, 5, 6)))) * 2.0
+    s = pending.total(y, (0, 1), (1, 5, 6))
+    assert memory_order.orders([y, s])[s] == (0, 3, 4)  # farthest apart along the last axis
+
+
+def test_arrays_without_entries():
+    x = RNG.normal(size=(1, 12))
+    agree(lambda: grad(lambda x: gnp.sum(gnp.broadcast_to(gnp.tanh(x)[None], (0, 1, 12)).reshape(0, 12) * 2.0))(x))
 
 
 def test_nothing_is_computed_many_times(monkeypatch):

@@ -39,11 +39,9 @@ def orders(arrays: Iterable[Pending]) -> dict[Pending, Order]:
             continue
         op, whole = x.op, tuple([min(n, 2) for n in x.shape])
         if type(op) is Sum:
-            order = order_of(x.args[0])
-            if len(order) == len(whole):
-                found[x] = tuple([0 if i in op.axes else n for i, n in enumerate(order)])
-            else:
-                found[x] = tuple([n for i, n in enumerate(order) if i not in op.axes])
+            pairs = zip(x.args[0].shape, order_of(x.args[0]), strict=True)
+            kept = iter([k for i, (n, k) in enumerate(pairs) if n != 1 and i not in op.axes])
+            found[x] = tuple([0 if n == 1 else next(kept) for n in x.shape])
         elif type(op) is View:
             order = order_of(x.args[0])
             found[x] = (

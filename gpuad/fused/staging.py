@@ -261,7 +261,8 @@ _WORTH_REARRANGING = 1.5
 
 
 def _is_worth_rearranging(x: Any) -> bool:
-    return isinstance(x, Pending) and x.value is None and x.nbytes >= _WORTH_REARRANGING * LARGE[x.backend]
+    waits = isinstance(x, Pending) and x.value is None
+    return waits and x.nbytes >= max(_WORTH_REARRANGING * LARGE[x.backend], 1)
 
 
 def staged_reshape(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:

@@ -98,6 +98,31 @@ def test_wide_angles_and_what_comes_beside_them():
         assert np.isnan(jitted(np.array([np.inf, 1, 2, 3, 4.0]))[0][0])
 
 
+def test_wide_angles_in_what_is_written_over():
+    def f(x, one):
+        y = x @ one
+        y[1:] = np.sin(y[1:])
+        return y
+
+    check(f, (normal(4, 4), np.eye(4)), (1e18 * normal(4, 4), np.eye(4)))
+
+
+def test_numbers_of_python_and_of_numpy():
+    def f(x, t):
+        return x > t, x == t, x + t, x * 2 + 1, np.exp(x), np.where(x < t, x, -x)
+
+    x = np.array([0.1, 0.2, 0.3], np.float32)
+    for calls in ([(x, 0.1), (x, 0.2)], [(x, np.float64(0.1)), (x, 0.1), (x, np.float32(0.1))]):
+        check(f, *calls, whole=False, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint64])
+def test_whole_numbers_that_do_not_fit(dtype):
+    jitted = check(lambda x, t: (x + t, x * 2, x + x, x * x), (np.arange(3).astype(dtype), 3), whole=False)
+    with pytest.raises(OverflowError):
+        jitted(np.arange(3).astype(dtype), -300)
+
+
 def dtypes(x, z, i, u, b):
     return (
         x * 2.5,

@@ -176,18 +176,24 @@ class Lowering:
     def _elementwise(self, step: Step) -> Ref:
         values = [self.values[a] for a in step.args]
         spec = self.values[step.outs[0]].spec
-        raws = [type(v.raw) if type(v.raw) in (int, float, bool, complex) else v.spec.dtype for v in values]
+        tokens = [type(v.raw) if type(v.raw) in (int, float, bool, complex) else v.spec.dtype for v in values]
+        ins = list(map(self.operand, step.args))
+        found = operation_on(step.prim, tuple(tokens))
         # A number from outside may be Python's, which takes the dtype of what it meets.
-        weak = [
-            _WEAK.get(v.spec.dtype.kind, t) if v.strides is None and v.raw is None else t
-            for t, v in zip(raws, values, strict=True)
-        ]
-        for tokens in (raws, weak):
-            found = operation_on(step.prim, tuple(tokens))
-            if found is not None and found.dtype == spec.dtype:
-                check(found)
-                return self.map(found.scalar, self.new(step), map(self.operand, step.args), found.takes)
-        raise NotHere
+        kinds = [self.program.storages[x.storage].kind for x in ins]
+        given = [v.raw is None and kind == "number" for v, kind in zip(values, kinds, strict=True)]
+        if any(given):
+            weak = [_WEAK.get(t.kind, t) if g else t for t, g in zip(tokens, given, strict=True)]
+            known = {found, operation_on(step.prim, tuple(weak))}
+            fitting = [a for a in known if a is not None and a.dtype == spec.dtype]
+            found = fitting[0] if len(fitting) == 1 else None  # else it can't be told which: of a comparison
+        if found is None or found.dtype != spec.dtype:
+            raise NotHere
+        for g, take, value in zip(given, found.takes, values, strict=True):
+            if g and take.kind in "iu" and not np.can_cast(value.spec.dtype, take):
+                raise NotHere  # NumPy raises for a whole number of Python's that doesn't fit
+        check(found)
+        return self.map(found.scalar, self.new(step), ins, found.takes)
 
     # -- views --
     def view(self, step: Step, function: Callable[[Any], Any]) -> Ref:

@@ -29,14 +29,19 @@ class Nest:
         self.shape = shape
         self.statements: list[Statement] = []
         self.instructions = 0
-        #: Whether it adds to what is there: then it can't be run again.
-        self.adds = False
+        self.read: set[Ref] = set()
+        #: Whether it writes over what it has read: then it can't be run again.
+        self.overwrites = False
         self.takes_angles = False
 
-    def has_room(self, statement: Map | Fold, adds: bool, angles: bool) -> bool:
+    def has_room(self, statement: Map | Fold, angles: bool) -> bool:
         if self.instructions >= ROUND and _kind(statement) == _kind(self.statements[0]):
             return False
-        return self.instructions < LONG and not (adds and self.takes_angles) and not (angles and self.adds)
+        once = (self.takes_angles and self.is_overwritten_by(statement)) or (angles and self.overwrites)
+        return self.instructions < LONG and not once
+
+    def is_overwritten_by(self, statement: Map | Fold) -> bool:
+        return isinstance(statement, Map) and (statement.out in statement.ins or statement.out in self.read)
 
 
 def _kind(statement: Statement) -> object:
@@ -65,7 +70,6 @@ class Nests:
         ins = statement.ins if isinstance(statement, Map) else (statement.x,)
         # The entries of a sum are there when its loops have ended.
         same = statement.out if isinstance(statement, Map) else None
-        adds = isinstance(statement, Map) and statement.out in statement.ins
         angles = isinstance(statement, Map) and takes_angles(statement)
         earliest = 0
         for ref in ins:
@@ -75,7 +79,7 @@ class Nests:
         at = len(self.nests)
         for k in range(at - 1, max(earliest, at - _BACK) - 1, -1):
             nest = self.nests[k]
-            if nest.shape == statement.shape and nest.has_room(statement, adds, angles) and nest.instructions:
+            if nest.shape == statement.shape and nest.has_room(statement, angles) and nest.instructions:
                 at = k
                 break
         if at == len(self.nests):
@@ -83,7 +87,8 @@ class Nests:
         nest = self.nests[at]
         nest.statements.append(statement)
         nest.instructions += instructions(statement.apply.scalar) if isinstance(statement, Map) else 2
-        nest.adds |= adds
+        nest.overwrites |= nest.is_overwritten_by(statement)
+        nest.read.update(ins)
         nest.takes_angles |= angles
         self._note(at, [(ref, ref) for ref in ins], (statement.out, same))
 

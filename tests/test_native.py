@@ -123,6 +123,13 @@ def test_whole_numbers_that_do_not_fit(dtype):
         jitted(np.arange(3).astype(dtype), -300)
 
 
+def test_negative_numbers_as_unsigned_ones():
+    def f(x):
+        return (x.astype(np.uint64), x.astype(np.uint8), x.astype(np.int8), x * 2 + 1, x > 0, x - 3, x * x)
+
+    check(f, (np.array([2.9, -1.4, -2.6, 0.0, -7.7]),), whole=False)
+
+
 def dtypes(x, z, i, u, b):
     return (
         x * 2.5,

@@ -46,7 +46,7 @@ class Lowering:
         self.numbers: list[int] = []
         #: Copies of what is given, and the statements that make them.
         self._in_rows: dict[Ref, tuple[Ref, int]] = {}
-        #: Which values are views of a storage.
+        #: Which values are views of a storage, unless they aren't needed any more.
         self.viewers: dict[int, list[int]] = {}
 
     def take(self, step: Step, i: int) -> None:
@@ -140,6 +140,9 @@ class Lowering:
         out = out.spread(out.shape)
         ins = tuple([ref.spread(out.shape) for ref in ins])
         found = Apply("", scalar, tuple(takes) if takes is not None else (dtype,) * len(ins), dtype)
+        for ref, take in zip(ins, found.takes, strict=True):
+            if take.kind == "u" and self.program.dtype(ref).kind == "f":
+                raise NotHere  # what becomes of negative numbers differs between compilers
         self.program.statements.append(Map(found, out, ins))
         return out
 
@@ -221,9 +224,12 @@ class Lowering:
         ref = self.refs.get(place)
         if ref is None or self.program.storages[ref.storage].kind != "inner":
             return False
+        if ref.offset or self.program.storages[ref.storage].size != math.prod(ref.shape):
+            return False
         viewers = self.viewers[ref.storage]
-        whole = ref.offset == 0 and self.program.storages[ref.storage].size == math.prod(ref.shape)
-        return whole and not any(v in self.kept or self.last_use.get(v, i) > i for v in viewers)
+        while viewers and viewers[-1] not in self.kept and self.last_use.get(viewers[-1], i) <= i:
+            viewers.pop()  # who isn't needed any more will not be needed later
+        return not viewers
 
 
 _WEAK = {"f": float, "c": complex, "i": int}

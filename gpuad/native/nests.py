@@ -48,18 +48,57 @@ def _kind(statement: Statement) -> object:
     return statement.apply if isinstance(statement, Map) else type(statement)
 
 
+class _Latest:
+    """The last nest that writes, or reads, a storage, and the last that does so through another view than that."""
+
+    __slots__ = ("before", "nest", "ref")
+
+    def __init__(self) -> None:
+        self.nest, self.before = -1, -1
+        self.ref: Ref | None = None
+
+    def note(self, nest: int, ref: Ref | None) -> None:
+        if ref is not None and ref == self.ref:
+            self.nest = max(self.nest, nest)
+        elif nest > self.nest:
+            self.before, self.nest, self.ref = self.nest, nest, ref
+        else:
+            self.before = max(self.before, nest)
+
+    def after(self, same: Ref | None) -> int:
+        """The first nest that a statement may be in which touches the storage, too, at ``same``."""
+        return max(self.nest, self.before + 1) if same is not None and same == self.ref else self.nest + 1
+
+
+class _Uses:
+    """What is known of a storage: the nests that touch it, and the view if all is done in one nest through that."""
+
+    __slots__ = ("first", "last", "only", "reads", "writes")
+
+    def __init__(self, nest: int, ref: Ref | None) -> None:
+        self.first = self.last = nest
+        self.only = ref
+        self.writes, self.reads = _Latest(), _Latest()
+
+    def note(self, nest: int, ref: Ref | None) -> None:
+        self.first, self.last = min(self.first, nest), max(self.last, nest)
+        if self.first != self.last or ref != self.only:
+            self.only = None
+
+
 class Nests:
     """The nests of a program, in the order in which they run."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.nests: list[Nest] = []
-        #: Of each storage: who has written and read it, and where.
-        self._writes: dict[int, list[tuple[int, Ref | None]]] = {}
-        self._reads: dict[int, list[tuple[int, Ref | None]]] = {}
+        self._uses: dict[int, _Uses] = {}
         for statement in program.statements:
             self._place(statement)
-        self.variables = self._only_here()
+        #: The inner storages that need no memory.
+        self.variables = {
+            n for n, uses in self._uses.items() if uses.only is not None and program.storages[n].kind == "inner"
+        }
 
     def _place(self, statement: Statement) -> None:
         if isinstance(statement, Product):
@@ -73,9 +112,11 @@ class Nests:
         angles = isinstance(statement, Map) and takes_angles(statement)
         earliest = 0
         for ref in ins:
-            earliest = max(earliest, self._after(self._writes, ref, ref))
-        earliest = max(earliest, self._after(self._writes, statement.out, same))
-        earliest = max(earliest, self._after(self._reads, statement.out, same))
+            if ref.storage in self._uses:
+                earliest = max(earliest, self._uses[ref.storage].writes.after(ref))
+        if statement.out.storage in self._uses:
+            uses = self._uses[statement.out.storage]
+            earliest = max(earliest, uses.writes.after(same), uses.reads.after(same))
         at = len(self.nests)
         for k in range(at - 1, max(earliest, at - _BACK) - 1, -1):
             nest = self.nests[k]
@@ -92,45 +133,29 @@ class Nests:
         nest.takes_angles |= angles
         self._note(at, [(ref, ref) for ref in ins], (statement.out, same))
 
-    def _after(self, table: dict[int, list[tuple[int, Ref | None]]], ref: Ref, same: Ref | None) -> int:
-        """The first nest that a statement may be in which touches ``ref``, after what is in the table."""
-        earliest = 0
-        for k, other in table.get(ref.storage, ()):
-            earliest = max(earliest, k if same is not None and other == same else k + 1)
-        return earliest
-
     def _note(self, at: int, ins: list[tuple[Ref, Ref | None]], out: tuple[Ref, Ref | None]) -> None:
         for ref, same in ins:
-            self._reads.setdefault(ref.storage, []).append((at, same))
-        self._writes.setdefault(out[0].storage, []).append((at, out[1]))
+            self._used(ref, at, same).reads.note(at, same)
+        self._used(out[0], at, out[1]).writes.note(at, out[1])
 
-    def _only_here(self) -> set[int]:
-        """The inner storages that need no memory."""
-        found = set()
-        for storage in self.program.storages:
-            known = self._writes.get(storage.number, []) + self._reads.get(storage.number, [])
-            alike = bool(known) and known[0][1] is not None and all(other == known[0] for other in known)
-            if storage.kind == "inner" and alike:
-                found.add(storage.number)
-        return found
+    def _used(self, ref: Ref, at: int, same: Ref | None) -> _Uses:
+        uses = self._uses.get(ref.storage)
+        if uses is None:
+            uses = self._uses[ref.storage] = _Uses(at, same)
+        uses.note(at, same)
+        return uses
 
     def offsets(self) -> tuple[dict[int, int], int]:
         """Where inner arrays lie in one block of memory, in bytes, and how large that is.
 
         An array that isn't needed any more makes room for others.
         """
-        spans: dict[int, tuple[int, int]] = {}
-        for table in (self._writes, self._reads):
-            for number, known in table.items():
-                if self.program.storages[number].kind == "inner" and number not in self.variables:
-                    first, last = spans.get(number, (len(self.nests), 0))
-                    nests = [k for k, _ in known]
-                    spans[number] = min(first, *nests), max(last, *nests)
         ends: dict[int, list[int]] = {}
         begins: dict[int, list[int]] = {}
-        for number, (first, last) in spans.items():
-            begins.setdefault(first, []).append(number)
-            ends.setdefault(last, []).append(number)
+        for number, uses in self._uses.items():
+            if self.program.storages[number].kind == "inner" and number not in self.variables:
+                begins.setdefault(uses.first, []).append(number)
+                ends.setdefault(uses.last, []).append(number)
         offsets: dict[int, int] = {}
         free: dict[int, list[int]] = {}
         top = 0

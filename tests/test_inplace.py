@@ -654,3 +654,15 @@ def test_every_order_of_reading_and_writing():
         t = np.sin(np.arange(6.0))
         want = (run(order, X + 1e-6 * t) - run(order, X - 1e-6 * t)) / 2e-6
         np.testing.assert_allclose(g @ t, want, rtol=1e-6, atol=1e-7, err_msg=str(order))
+
+
+def test_floats_written_into_whole_numbers_have_no_derivative():
+    def f(x, i):
+        z = i.copy()
+        z[...] = np.sum(x)
+        return np.sum(z * 1.0 * i)
+
+    x, i = np.array([3.7, 1.0]), np.array([5, -5, 1])
+    for g in (gpuad.grad(f), gpuad.jit(gpuad.grad(f)), gpuad.grad(gpuad.jit(f))):
+        for _ in range(3):
+            np.testing.assert_array_equal(g(x, i), [0.0, 0.0])

@@ -116,6 +116,13 @@ def test_numbers_of_python_and_of_numpy():
         check(f, *calls, whole=False, rtol=1e-6)
 
 
+def test_parts_of_a_number():
+    def f(x, z):
+        return x * z.real + z.imag, np.real(z), np.conj(z) * x, x * 2 + z
+
+    check(f, (normal(3), np.complex128(1 + 2j)), (normal(3), np.complex128(-3 + 1j)), whole=False)
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.uint64])
 def test_whole_numbers_that_do_not_fit(dtype):
     jitted = check(lambda x, t: (x + t, x * 2, x + x, x * x), (np.arange(3).astype(dtype), 3), whole=False)

@@ -196,7 +196,7 @@ def operation_on(prim: Any, tokens: tuple[Any, ...]) -> Apply | None:
             chosen = np.result_type(*[t if isinstance(t, np.dtype) else t() for t in tokens[1:]])
             types: tuple[Any, ...] = (np.dtype(bool), chosen, chosen, chosen)
         elif prim.name == "real":
-            types = (tokens[0], np.empty(0, tokens[0]).real.dtype)
+            types = (np.dtype(tokens[0]), np.empty(0, tokens[0]).real.dtype)
         elif isinstance(ufunc := prim.implementation(numpy_backend), np.ufunc):
             types = ufunc.resolve_dtypes((*[np.dtype(bool) if t is bool else t for t in tokens], None))
         else:

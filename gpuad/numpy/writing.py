@@ -52,6 +52,8 @@ def setitem(x: Box, index: Any, v: Any) -> None:
             v = _last_of_each(x, key, arrays, v)
     elif isinstance(v, (list, tuple)):
         v = as_array(v, home(x))
+    if type(v) is Box and x.spec.dtype.kind in "biu" and v.spec.dtype.kind in "fc":
+        v = declare.astype(v, dtype=x.spec.dtype)  # what is cut off to a whole number has no derivative
     _write(x, v, Place, key, arrays)
 
 

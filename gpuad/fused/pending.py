@@ -362,7 +362,21 @@ def _make_room(args: tuple[Any, ...], regions: list[Region]) -> None:
     largest.steps = min(largest.steps, FORWARD // 2)
     totals = [t for t in [r() for r in largest.totals] if t is not None]
     largest.totals.clear()
-    settle_all([last, *totals])
+    inside = _inside([last, *totals])
+    waiting = [last, *[t for t in totals if t not in inside]]  # of others the sweep has made other cotangents
+    del inside, totals  # who holds an array is counted
+    settle_all(waiting)
+
+
+def _inside(xs: Sequence[Pending]) -> set[Pending]:
+    """What ``xs`` will be computed from."""
+    stack, found = list(xs), set()
+    while stack:
+        for a in stack.pop().args:
+            if isinstance(a, Pending) and a.value is None and a not in found:
+                found.add(a)
+                stack.append(a)
+    return found
 
 
 def added(total: Any, before: Any) -> Any:

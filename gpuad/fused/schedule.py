@@ -287,23 +287,33 @@ _FEW = 8
 
 
 def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pending, Any]) -> list[Pending]:
-    """What is held by others than what is computed here, if it was computed twice before, is short, or reads much."""
-    found = _computed_twice(nodes)
+    """What is held by others than what is computed here, if it was computed twice before, is short, or reads much.
+
+    And what has been computed twice, and more often than what is made of it, which isn't stored, but will be needed: in
+    a loop with a sum in each step, all steps to come would take it again.
+    """
+    found: dict[Pending, None] = {}
+    needed: set[Pending] = set()  # later, by others
     for x in nodes:
         short = x in rows
-        held = sys.getrefcount(x) > nodes[x] + (_HELD_HERE + 1 if short else _HELD_HERE)
-        if held and (x.times > 1 or short or _reads_much(x)):
-            found[x.args[0] if type(x.op) is View else x] = None  # the view of that costs nothing then
+        if sys.getrefcount(x) > nodes[x] + (_HELD_HERE + 1 if short else _HELD_HERE):
+            if x.times > 1 or short or _reads_much(x):
+                found[x.args[0] if type(x.op) is View else x] = None  # the view of that costs nothing then
+            elif id(x) not in asked:
+                needed.add(x)
+    stack = list(needed)
+    while stack:
+        x = stack.pop()
+        if x in found:
+            continue
+        for a in x.args:
+            if isinstance(a, Pending) and a in nodes and a not in needed and a not in found and id(a) not in asked:
+                if a.times > max(x.times, 1) and type(a.op) is not View:
+                    found[a] = None
+                else:
+                    needed.add(a)
+                    stack.append(a)
     return [x for x in found if id(x) not in asked]
-
-
-def _computed_twice(nodes: dict[Pending, int]) -> dict[Pending, None]:
-    """What has been, and more often than what is made of it: in a loop with a sum in each step, all steps to come would
-    take it again."""
-    often = {x for x in nodes if x.times > 1 and type(x.op) is not View}
-    if not often:
-        return {}
-    return {a: None for x in nodes for a in x.args if isinstance(a, Pending) and a in often and a.times > x.times}
 
 
 #: By how many a node is referred to there: the table, the variable, and the argument; one of a row by its table, too.

@@ -16,7 +16,7 @@ from ..core.cotangent import Indexed
 from ..core.memory import Stale, Step, View, change, look
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
-from ..fused.pending import Pending, settle
+from ..fused.pending import Pending, settle, settle_all
 from .declare import operation, variadic, view
 
 # -- what an index is made of -----------------------------------------------------------------------
@@ -341,6 +341,8 @@ def scattered(g: Any, index: Arrays, spec: Spec) -> Any:
 def add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: bool) -> None:
     """``out[indices[k]] += gs[k]`` for every k. ``empty``: there are only zeros in ``out`` yet."""
     backend = backend_of((out,))
+    gs = list(gs)
+    settle_all([out, *gs])  # together: they may share kernels
     out = settle(out)
     for g, index in zip(map(settle, gs), indices, strict=True):
         if type(index) is Region:

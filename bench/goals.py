@@ -1,5 +1,6 @@
 """The goals, one function each: who takes part, that all agree, what was measured, whether it is reached."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import gpuad
 import gpuad.numpy as gnp
 
-from . import derivatives, programs
+from . import derivatives, peer_goals, programs
 from .measure import Contestants, Result, agree, at_most, near, peak_bytes, seconds, slope
 
 try:
@@ -338,9 +339,11 @@ ALL: dict[str, Callable[[], Result | list[Result]]] = {
     "memory": memory,
     "scaling": scaling,
     "derivatives": derivatives.run,
+    **{name: functools.partial(peer_goals.run, name) for name in peer_goals.GROUPS},
 }
 
 
-def run(name: str) -> list[Result]:
-    found = ALL[name]()
+def run(name: str, only: str = "") -> list[Result]:
+    """``only`` chooses rows of the groups of ``peer_goals``."""
+    found = peer_goals.run(name, only) if only else ALL[name]()
     return found if isinstance(found, list) else [found]

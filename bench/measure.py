@@ -26,9 +26,12 @@ class Check:
     measured: float
     goal: str
     ok: bool
+    #: What it is made of.
+    about: str = ""
 
     def __str__(self) -> str:
-        return f"{self.what:<66} {self.measured:>9.3g}   {self.goal:<14} {'ok' if self.ok else 'NOT REACHED'}"
+        line = f"{self.what:<66} {self.measured:>9.3g}   {self.goal:<14} {'ok' if self.ok else 'NOT REACHED'}"
+        return f"{line:<106} {self.about}" if self.about else line
 
 
 def at_most(what: str, measured: float, goal: float) -> Check:

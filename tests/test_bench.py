@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import gpuad
+from bench import peer_goals
 from bench.suite import agreement, command, compare, counting, machine, results, session, timing
 from bench.suite.adapters import Adapter, ByHand, Gpuad, GpuadJit, GpuadUnfused
 from bench.suite.peers import contestants
@@ -158,6 +159,61 @@ def test_what_gpuad_does_not_have_yet_takes_no_part(monkeypatch):
     assert "no jit" in GpuadJit().missing()
     assert "doesn't fuse" in GpuadUnfused().missing()
     assert Gpuad().missing() is None
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
+def test_a_first_call_that_takes_too_long_is_left_out():
+    (case,) = run([Wrong(lambda *right: time.sleep(60)), Gpuad()], limit=0.05)["cases"]
+    assert case["contestants"]["autograd"]["status"] == "not offered"
+    assert "more than 0.05 s" in case["contestants"]["autograd"]["why"]
+    assert case["contestants"]["gpuad"]["status"] == "timed"
+
+
+def test_a_first_call_in_time_is_timed():
+    (case,) = run([Wrong(lambda *right: right), Gpuad()], limit=60.0)["cases"]
+    assert case["contestants"]["autograd"]["status"] == "timed"
+    if hasattr(signal, "setitimer"):
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+# --- the goals beside peers ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("group", peer_goals.GROUPS)
+def test_goals_are_stated_for_cases_that_exist(group):
+    assert set(peer_goals.GROUPS[group].cases) <= set(peer_goals.CASES)
+    assert set(peer_goals.PEERS) <= {a.name for a in contestants()}
+
+
+def test_rows_are_chosen_by_letters_of_their_names():
+    assert len(peer_goals.chosen("jit", "lstm")) == 2
+    assert peer_goals.chosen("jit") == peer_goals.GROUPS["jit"].cases
+    assert peer_goals.chosen("fused", "abacus") == []
+
+
+@pytest.mark.parametrize(("factor", "ok"), [(0.5, True), (1.1, True), (1.3, False)])
+def test_a_goal_is_judged_by_the_ratio_to_the_best_peer(document, monkeypatch, factor, ok):
+    changed = slowed(document, {"gpuad": factor, "autograd": 1.0, "by hand": 0.1})
+    (case,) = changed["cases"]
+    group = peer_goals.Group(Gpuad, {case["name"]: 0.8}, allowed=1.5)
+    monkeypatch.setitem(peer_goals.GROUPS, "here", group)
+    monkeypatch.setattr(peer_goals, "_measured", lambda name, cases: changed["cases"])
+    result, mean = peer_goals.run("here")
+    (check,) = result.checks
+    assert (check.ok, check.goal) == (ok, "<= 1.2 (0.8)")
+    assert check.measured == pytest.approx(factor)
+    assert mean.figures["geometric mean"] == pytest.approx(factor)
+
+
+def test_a_goal_is_missed_by_who_is_wrong(monkeypatch):
+    wrong = run([Wrong(SPOILED["the sign"])])
+    (case,) = wrong["cases"]
+    group = peer_goals.Group(Wrong, {case["name"]: 0.8}, first_call=1.0)
+    monkeypatch.setitem(peer_goals.GROUPS, "here", group)
+    monkeypatch.setattr(peer_goals, "_measured", lambda name, cases: wrong["cases"])
+    (result,) = peer_goals.run("here")
+    assert [check.ok for check in result.checks] == [False]
+    assert any("refused" in remark for remark in result.remarks)
 
 
 # --- what is counted -----------------------------------------------------------------------------

@@ -180,7 +180,7 @@ def _run(args: argparse.Namespace) -> int:
     except OSError as error:
         _usage(f"-o {target}: {error.strerror}")
     if args.threads == 1 and not any(a.device == "gpu" for a in adapters):
-        _stay_on_one_processor()
+        stay_on_one_processor()
     budget = QUICK_BUDGET if args.quick and args.budget is None else args.budget
     session = Session(adapters, QUICK if args.quick else FULL, args.threads, budget, args.quick, target)
     document = session.run(cases if budget is None else _spread(cases))
@@ -194,8 +194,10 @@ def _run(args: argparse.Namespace) -> int:
 
 def _in_child(args: argparse.Namespace) -> int:
     """Run the same command where no library has been imported yet, so that all heed the number of threads."""
-    from .peers import settings
+    from .peers import settings, slowed
 
+    if warning := slowed():
+        print(f"gpuad bench: {warning}", file=sys.stderr)
     package = str(__package__)
     root = Path(__file__).resolve().parents[package.count(".") + 1]
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
@@ -208,7 +210,7 @@ def _in_child(args: argparse.Namespace) -> int:
             continue
 
 
-def _stay_on_one_processor() -> None:
+def stay_on_one_processor() -> None:
     """JAX counts the processors it may use, and takes as many threads."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

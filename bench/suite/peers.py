@@ -279,3 +279,9 @@ def settings(threads: int) -> dict[str, str]:
     jax = {"XLA_FLAGS": flags, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_X64": "1"}
     # A pool of processes would compile, whose processor time isn't seen.
     return dict.fromkeys(names, n) | jax | {"TORCHINDUCTOR_COMPILE_THREADS": "1"}
+
+
+def slowed() -> str | None:
+    """A warning if the environment tells NumPy's OpenBLAS to take other kernels than it would."""
+    found = [name for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE") if name in os.environ]
+    return f"{' and '.join(found)} may slow down NumPy's products; unset to measure" if found else None

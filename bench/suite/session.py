@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import signal
 import statistics
 import sys
 import time
@@ -78,6 +79,8 @@ class Session:
     budget: float | None = None
     quick: bool = False
     target: Path | None = None
+    #: Seconds that a peer's first call may take.
+    limit: float | None = None
     progress: Progress = field(default_factory=lambda: Progress(0, None))
     document: dict[str, Any] = field(default_factory=dict)
 
@@ -184,9 +187,10 @@ class Session:
         self.progress.say(f"{a.label}: first call", always=True)
         arrays = [a.array(x) for x in inputs]
         start = time.perf_counter()
-        call = a.prepare(case)
-        result = call(*arrays)
-        a.wait(result)
+        with time_limit(None if a.name in OURS else self.limit):
+            call = a.prepare(case)
+            result = call(*arrays)
+            a.wait(result)
         took = time.perf_counter() - start
         seen.append(took)
         entry["first_call_s"] = took
@@ -235,6 +239,32 @@ class Session:
                 call = lambda: r.adapter.wait(r.call(*r.sets[0]))  # noqa: E731
                 found["launches"], found["launches_by"] = counting.launches(call)
         return found
+
+
+class _TimeIsUp(BaseException):
+    """Not an ``Exception``, which compilers catch to try something else."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """``NotOffered`` when what is inside takes longer. What runs outside Python, as XLA does, can't be stopped before
+    it returns. Where the system has no such clock (Windows), there is no limit."""
+    if seconds is None or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*rest: Any) -> None:
+        raise _TimeIsUp
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    except _TimeIsUp:
+        raise NotOffered(f"left out: its first call takes more than {seconds:g} s") from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager

@@ -53,9 +53,21 @@ if TYPE_CHECKING:
     from .transforms.products import ggnvp as ggnvp
     from .transforms.products import laplacian as laplacian
     from .transforms.saved import load_jit as load_jit
+    from .transforms.sparse import Sparsity as Sparsity
+    from .transforms.sparse import hessian_sparsity as hessian_sparsity
+    from .transforms.sparse import jacobian_sparsity as jacobian_sparsity
     from .transforms.vmap import vmap as vmap
 
 __version__ = "0.1.0"
+
+#: What `from gpuad import *` takes: no modules, which would hide NumPy's and SciPy's; none of autograd's names, some of
+#: which are Python's; nothing that imports SciPy.
+__all__ = [
+    "checkpoint", "checkpoint_sequence", "cost", "custom_jvp", "custom_vjp", "defbatch", "defjvp", "defvjp",
+    "divergence", "elementwise_grad", "explain", "fixed_point", "fusion", "ggnvp", "grad", "hessian", "hvp", "info",
+    "jacfwd", "jacobian", "jacrev", "jit", "jvp", "laplacian", "lift", "linearize", "load_jit", "primitive",
+    "register_container", "root", "stop_gradient", "to_backend", "to_numpy", "use", "value_and_grad", "vjp", "vmap",
+]  # fmt: skip
 
 
 # What few programs need is imported when it is asked for: modules, and names from theirs, autograd's among them.

@@ -180,13 +180,14 @@ def _as_number(convert: Callable[..., Any]) -> Callable[..., Any]:
     return number
 
 
-_NUMBERS: dict[str, Callable[..., Any]] = {
+#: What turns an array into Python's numbers, by the name of the method. Only a recording can answer.
+AS_NUMBERS: dict[str, Callable[..., Any]] = {
     "__float__": float,
     "__complex__": complex,
     "item": lambda x: x.item(),
     "tolist": lambda x: x.tolist(),
 }
-for _name, _convert in _NUMBERS.items():
+for _name, _convert in AS_NUMBERS.items():
     setattr(Box, _name, _as_number(_convert))
 
 

@@ -242,7 +242,7 @@ def checkpoint_sequence(step: Callable[..., Any], n: int, *, memory: int) -> Cal
     >>> gpuad.grad(run, (0, 1))(1.0, 0.01)
     (np.float64(1.1064331618523573), np.float64(92.80586143972388))
     """
-    check_function(step, "checkpoint_sequence")
+    check_function(step, "checkpoint_sequence", curried=False)
     n, memory = operator.index(n), operator.index(memory)
     if n < 0 or memory < 1:
         raise ValueError(f"checkpoint_sequence: {n} steps with {memory} states; there must be 0 or more, and 1 or more")

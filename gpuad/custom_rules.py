@@ -186,8 +186,8 @@ class custom_vjp(Ruled):
     rules: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
     def defvjp(self, fwd: Callable[..., Any], bwd: Callable[..., Any]) -> None:
-        check_function(fwd, "defvjp")
-        check_function(bwd, "defvjp")
+        check_function(fwd, "defvjp", curried=False)
+        check_function(bwd, "defvjp", curried=False)
         self.rules = fwd, bwd
 
     def forward(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Any, Callable[[Any], Any]]:
@@ -226,7 +226,7 @@ class custom_jvp(Ruled):
         self.jvp_of_all = self._push
 
     def defjvp(self, jvp: Callable[..., Any]) -> None:
-        check_function(jvp, "defjvp")
+        check_function(jvp, "defjvp", curried=False)
         self.rule = jvp
 
     def defjvps(self, *rules: Callable[..., Any] | None) -> None:
@@ -292,7 +292,7 @@ def defbatch(prim: Any, rule: BatchRule) -> None:
     >>> gpuad.vmap(total)(np.array([[1., 2.], [3., 4.]]), np.array([1., 10.]))
     array([ 3., 70.])
     """
-    check_function(rule, "defbatch")
+    check_function(rule, "defbatch", curried=False)
     prim, _ = stated("defbatch", prim, (rule,), None)
     if isinstance(prim, UserPrimitive):
         prim.batch = rule

@@ -51,7 +51,7 @@ def root(f: Function, x0: Any, *args: Any, solve: Function | None = None, linear
     >>> gpuad.grad(lambda a: gpuad.root(lambda x, a: x ** 2 - a, 1.0, a))(4.0)
     np.float64(0.25)
     """
-    check_function(f, "root")
+    check_function(f, "root", curried=False)
     inverse = dense if linear_solve is None else by_products(linear_solve)
     problem = Problem("root", lambda x: f(x, *args), x0)
     found = problem.start if solve is None else problem.vector(solve(problem.constant, problem.restore(problem.start)))
@@ -73,7 +73,7 @@ def fixed_point(
     >>> gpuad.grad(lambda a: gpuad.fixed_point(newton, 1.0, a))(4.0)
     np.float64(0.25)
     """
-    check_function(f, "fixed_point")
+    check_function(f, "fixed_point", curried=False)
     problem = Problem("fixed_point", lambda x: f(x, *args), x0)
     if linear_solve is None:
         inverse = dense if len(problem.start) <= _DENSE else by_products(_by_iteration)

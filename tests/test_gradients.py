@@ -306,6 +306,20 @@ def test_what_has_no_gradient_is_refused(call, words):
         call()
 
 
+@pytest.mark.parametrize(
+    "name", ["grad", "value_and_grad", "jacobian", "hvp", "vmap", "jit", "checkpoint", "cost", "explain"]
+)
+def test_what_takes_a_function_refuses_its_value(name):
+    with pytest.raises(TypeError, match=rf"^{name}: expected a function, got .*; write {name}\(f\)\(x\)"):
+        getattr(gpuad, name)(np.ones(3))
+
+
+@pytest.mark.parametrize("name", ["vjp", "linearize", "jvp", "root", "fixed_point"])
+def test_what_calls_a_function_refuses_its_value(name):
+    with pytest.raises(TypeError, match=f"^{name}: expected a function, got .*, not what a function has returned"):
+        getattr(gpuad, name)(3, (1.0,), (1.0,))
+
+
 def test_wrong_calls_are_refused():
     with pytest.raises(TypeError, match=r"write grad\(f\)\(x\)"):
         grad(3.0)

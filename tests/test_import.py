@@ -3,9 +3,12 @@
 How long it takes is measured by bench/import_time.py.
 """
 
+import builtins
 import subprocess
 import sys
+import types
 
+import gpuad
 from command_line import environment
 
 HEAVY = ["cupy", "cupyx", "scipy", "jax", "torch", "matplotlib", "autograd"]
@@ -27,3 +30,17 @@ def test_import_imports_no_heavy_library():
 def test_a_gradient_of_numpy_arrays_imports_no_heavy_library():
     modules = imported_by("import numpy as np\nfrom gpuad import grad\ngrad(lambda x: np.sum(np.tanh(x)))(np.ones(3))")
     assert modules.isdisjoint(HEAVY)
+
+
+def test_star_takes_the_public_functions_alone():
+    """Neither modules nor autograd's ``list`` and ``isinstance``, which would hide those that the program has."""
+    before = dict(vars(builtins))
+    names = {}
+    exec("from gpuad import *", names)
+    found = names.keys() - {"__builtins__"}
+    assert found == set(gpuad.__all__)
+    assert not [name for name in found if name in before or isinstance(names[name], types.ModuleType)]
+    later = {name for name in dir(gpuad) if callable(getattr(gpuad, name)) and not name.startswith("_")}
+    autograds = {*gpuad.differential_operators.__dict__, *gpuad.builtins.__dict__}
+    assert later - found - autograds == {"Sparsity", "hessian_sparsity", "jacobian_sparsity"}  # these need SciPy
+    assert imported_by("from gpuad import *").isdisjoint(HEAVY)

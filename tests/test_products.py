@@ -116,6 +116,18 @@ def test_what_is_refused():
             operator(field)(X + 1j)
 
 
+@pytest.mark.parametrize("operator", [gpuad.hvp, ggnvp])
+def test_errors_name_the_operator_and_the_vector(operator):
+    name = operator.__name__
+    product = operator(lambda x: np.sum(x**2))
+    with pytest.raises(ValueError, match=rf"{name}: the vector has shape \(2,\), but the argument has \(3,\)"):
+        product(X, V[:2])
+    with pytest.raises(TypeError, match=f"{name}: the vector must have the containers of the argument"):
+        product(X, (V,))
+    with pytest.raises(NotDifferentiableError, match=f"{name}: the argument is an array of int64"):
+        product(np.arange(3), V)
+
+
 def test_on_every_backend(backend):
     x, v = backend.asarray(X), backend.asarray(V)
 

@@ -84,6 +84,21 @@ def test_imports_point_upwards(path):
         assert layer_of(module) <= here, f"{name_of(path)} imports {module}, which stands further down"
 
 
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_private_names_stay_at_home(path):
+    """A name with an underscore is its module's own: neither imported from it nor looked up in it by others."""
+    modules = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            taken = [alias.name for alias in node.names if alias.name.startswith("_") and alias.name[:2] != "__"]
+            assert not taken, f"{name_of(path)} imports {taken} from {node.module}"
+            modules |= {alias.asname or alias.name: node.lineno for alias in node.names if alias.name.islower()}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            private = node.attr.startswith("_") and not node.attr.startswith("__")
+            assert not private, f"{name_of(path)} reads {node.value.id}.{node.attr}"
+
+
 def test_no_module_imports_in_a_circle():
     graph = {name_of(p): set(imports(p)) - {name_of(p)} for p in FILES}
     state: dict[str, int] = {}

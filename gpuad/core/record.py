@@ -11,7 +11,7 @@ from __future__ import annotations
 import operator
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -134,7 +134,8 @@ def _to_the(x: Any, *, exponent: float) -> Any:
     return x**exponent
 
 
-_OF_NUMBERS = {
+#: Recorded where all operands are Python's numbers: NumPy's functions would give numbers of another type.
+OF_NUMBERS = {
     name: PythonOperator(name, function)
     for name, function in {
         "add": operator.add,
@@ -303,10 +304,10 @@ class Record(Level):
             within = list(arrays_within(params.values(), params))
         for raw, container in within:
             self._parameter(raw, container)
-        of_numbers = prim.name in _OF_NUMBERS and all(type(raw) in _NUMBERS for raw in raws)
+        of_numbers = prim.name in OF_NUMBERS and all(type(raw) in _NUMBERS for raw in raws)
         if of_numbers and not _is_operator():
             return prim(*[self._numpys(a) if type(a) is Box else a for a in args], **params)
-        ours: Any = _OF_NUMBERS[prim.name] if of_numbers else prim
+        ours: Any = OF_NUMBERS[prim.name] if of_numbers else prim
         try:
             ans = ours.function(*raws, **params) if of_numbers else prim.evaluate(raws, params)
         except Exception:
@@ -314,7 +315,7 @@ class Record(Level):
             raise
         several = type(ans) is tuple or type(ans) is list
         found = ans if several else (ans,)
-        boxes = [self._box(settle(a), _sharing(a, raws, places)) for a in found]
+        boxes = [self._box(settle(a), sharing(a, raws, places)) for a in found]
         errors = np.geterr()
         self.events.append(
             Step(
@@ -331,7 +332,7 @@ class Record(Level):
         )
         if prim.name == "gather" and boxes[0].spec.shape and not any(spec_of(i).shape for i in args[1:]):
             self.chosen |= {places[0], boxes[0].index}
-        if _shape_varies(prim, raws):
+        if shape_varies(prim, raws):
             for b in boxes:
                 self.guard(b, shape_of, b.spec.shape)
         return tuple(boxes) if several else boxes[0]
@@ -430,7 +431,7 @@ def without_boxes(part: Any) -> Any:
     return kind(without_boxes(part.steps)) if hasattr(part, "steps") else part
 
 
-def _sharing(ans: Any, raws: list[Any], places: list[int]) -> tuple[int, ...]:
+def sharing(ans: Any, raws: list[Any], places: Sequence[int]) -> tuple[int, ...]:
     """The operands that a result shares memory with."""
     if not is_array(ans):
         return ()
@@ -454,22 +455,24 @@ _WHOLE = np.dtype(int)
 _COUNTING = frozenset({"nonzero", "argwhere", "flatnonzero"})
 
 
-def _shape_varies(prim: Primitive, raws: list[Any]) -> bool:
+def shape_varies(prim: Primitive, raws: list[Any]) -> bool:
+    """Whether the shape of the result depends on the numbers in the operands."""
     if prim.name == "gather":
         return any(getattr(raw, "dtype", _WHOLE).kind == "b" for raw in raws[1:])
     return prim.name in _COUNTING or hasattr(prim, "user")  # of a user's operation anything may come
 
 
-_HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
-_NUMPYS = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+#: The folders of gpuad and of NumPy: their code isn't the user's.
+HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+NUMPYS = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 _users: dict[str, bool] = {}
 
 
 #: Where operators and functions lead to a record.
 _ON_THE_WAY = frozenset(
-    _HERE + os.path.join(*name.split("/")) for name in ("core/primitive.py", "core/record.py", "ops/elementwise.py")
+    HERE + os.path.join(*name.split("/")) for name in ("core/primitive.py", "core/record.py", "ops/elementwise.py")
 )
-_OPERATORS_IN = frozenset(_HERE + os.path.join(*name.split("/")) for name in ("core/tape.py", "array_methods.py"))
+_OPERATORS_IN = frozenset(HERE + os.path.join(*name.split("/")) for name in ("core/tape.py", "array_methods.py"))
 
 
 def _is_operator() -> bool:
@@ -498,7 +501,7 @@ def user_line() -> Line:
         name = frame.f_code.co_filename
         users = _users.get(name)
         if users is None:
-            users = _users[name] = not name.startswith((_HERE, _NUMPYS, "<"))
+            users = _users[name] = not name.startswith((HERE, NUMPYS, "<"))
         if users:
             return name, frame.f_lineno, frame.f_code.co_name
         if frame.f_back is None:

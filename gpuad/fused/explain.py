@@ -102,6 +102,9 @@ def explain(f: Callable[..., Any]) -> Callable[..., Explanation]:
     (1, 1600000, 1600000)
     """
 
+    if not callable(f):
+        raise TypeError(f"explain: expected a function, got {type(f).__name__}; write explain(f)(x), not explain(f(x))")
+
     @functools.wraps(f)
     def explained(*args: Any, **kwargs: Any) -> Explanation:
         seen: list[tuple[Kernel, tuple[int, ...]]] = []

@@ -20,9 +20,9 @@ from .. import backend
 from ..backend import owner_of_type
 from ..core.box import Spec, make_spec
 from ..core.memory import View
-from ..core.record import _OF_NUMBERS, PythonOperator, is_array
+from ..core.record import OF_NUMBERS, PythonOperator, is_array
 from ..errors import BackendError
-from ..numpy.creation import _laid
+from ..numpy.creation import laid
 from ..ops import elementwise
 from ..ops.declare import registry
 from ..ops.index import ARRAY, Arrays, Region, scatter_at
@@ -36,7 +36,7 @@ _LIBRARYS = ("axis", "keepdims", "kind", "method", "right", "side", "sorter")
 _INNER = {
     prim.name: prim
     for prim in (
-        _laid, scatter_at, elementwise.bitwise_and, elementwise.bitwise_or, elementwise.bitwise_xor, elementwise.invert,
+        laid, scatter_at, elementwise.bitwise_and, elementwise.bitwise_or, elementwise.bitwise_xor, elementwise.invert,
         elementwise.left_shift, elementwise.right_shift,
     )
 }  # fmt: skip
@@ -60,7 +60,7 @@ class Invalid(Exception):
 def name_of(prim: Any) -> str:
     """The name under which ``operation`` finds it again."""
     name = f"python:{prim.name}" if type(prim) is PythonOperator else str(prim.name)
-    found = _OF_NUMBERS.get(prim.name) if type(prim) is PythonOperator else registry.get(name, _INNER.get(name))
+    found = OF_NUMBERS.get(prim.name) if type(prim) is PythonOperator else registry.get(name, _INNER.get(name))
     if found is not prim:
         raise Unsaveable(f"{name} is an operation of the program's own, and a file has no code")
     return name
@@ -71,8 +71,8 @@ def operation(name: Any) -> Any:
     if type(name) is not str:
         raise Invalid(f"{name!r} is no name of an operation")
     kind, _, rest = name.partition(":")
-    if kind == "python" and rest in _OF_NUMBERS:
-        return _OF_NUMBERS[rest]
+    if kind == "python" and rest in OF_NUMBERS:
+        return OF_NUMBERS[rest]
     found = registry.get(name, _INNER.get(name))
     for module in _LATER:
         if found is not None:

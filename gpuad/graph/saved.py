@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..array_methods import _NUMBERS as _AS_NUMBERS
+from ..array_methods import AS_NUMBERS
 from ..backend import backend_of, owner_of_type
 from ..core.box import Spec, itself, make_spec, spec_of
 from ..core.pytree import tree_map
@@ -24,11 +24,11 @@ from ..core.record import (
     PythonOperator,
     Step,
     Value,
-    _shape_varies,
-    _sharing,
     answer_key,
     is_array,
     shape_of,
+    shape_varies,
+    sharing,
 )
 from ..errors import NotRecordedError, SavedFileError
 from ..fused.pending import settle
@@ -39,7 +39,7 @@ from .tree import Node, Tree
 #: What a program asks of a value.
 _QUESTIONS: dict[str, Callable[[Any], Any]] = {
     "bool": bool, "int": int, "index": operator.index, "value": itself, "shape": shape_of,
-    **{name.strip("_"): question for name, question in _AS_NUMBERS.items()},
+    **{name.strip("_"): question for name, question in AS_NUMBERS.items()},
 }  # fmt: skip
 _LEAF = object()
 _NUMBERS = frozenset({bool, int, float, complex})
@@ -349,10 +349,10 @@ class Way:
         found = self._results(step, raws)
         if len(found) != len(step.outs):
             raise self._otherwise(step, f"{len(found)} results", f"{len(step.outs)}")
-        varies = _shape_varies(step.prim, raws)
+        varies = shape_varies(step.prim, raws)
         for out, x, spec in zip(step.outs, found, expected, strict=True):
             raw = settle(x)
-            value = _value(raw, _sharing(raw, raws, step.args))  # type: ignore[arg-type]
+            value = _value(raw, sharing(raw, raws, step.args))
             if value.spec is not spec and (
                 value.spec.dtype != spec.dtype or (value.spec.shape != spec.shape and not varies)
             ):

@@ -94,13 +94,13 @@ class Simplifier:
             if isinstance(step.prim, Primitive) and self.zeros.add(step):
                 return
             if step.prim.__class__ is not PythonOperator and step.prim.elementwise:
-                step = self._without_broadcasts(step)
-        self._put(step)
+                step = self.without_broadcasts(step)
+        self.put(step)
 
     def step(self, prim: Any, args: tuple[int, ...], like: Step, value: Value, **params: Any) -> int:
         """One step more, where ``like`` was; returns the number of its result."""
         out = self.new(value)
-        self._put(Step(prim, args, params, (out,), False, like.backend, like.errstate, like.line, like.units))
+        self.put(Step(prim, args, params, (out,), False, like.backend, like.errstate, like.line, like.units))
         return self.find(out)
 
     def new(self, value: Value) -> int:
@@ -118,7 +118,7 @@ class Simplifier:
             return known
         return self.new(Value(spec_of(raw), getattr(raw, "strides", None), (), raw))
 
-    def _put(self, step: Step) -> None:
+    def put(self, step: Step) -> None:
         key = self._key(step) if is_pure(step.prim) else None
         if key is not None:
             known = self.table.get(key)
@@ -244,7 +244,7 @@ class Simplifier:
         return made.args[0] if [before[i] for i in order] == list(range(len(order))) else None
 
     # -- broadcasting is what elementwise operations do by themselves --
-    def _without_broadcasts(self, step: Step) -> Step:
+    def without_broadcasts(self, step: Step) -> Step:
         shape = self.spec(step.outs[0]).shape
         if not shape:
             return step
@@ -346,7 +346,7 @@ def _spread(s: Simplifier, step: Step) -> bool:
             shape=kept, order="C",
         )  # fmt: skip
     if s.values[out].strides is not None:
-        s._put(Step(broadcast_to, (y,), {"shape": shape}, (out,), False, step.backend, step.errstate, step.line))
+        s.put(Step(broadcast_to, (y,), {"shape": shape}, (out,), False, step.backend, step.errstate, step.line))
         s.values[out] = s.values[out]._replace(shares=(y,))
         return True
     return False
@@ -372,7 +372,7 @@ def _sum_to(s: Simplifier, step: Step) -> bool:
     if not s.spec(out).size:
         return False
     count = float(s.spec(x).size // s.spec(out).size)
-    s._put(_replaced(step, multiply, (y, s.constant(count))))
+    s.put(_replaced(step, multiply, (y, s.constant(count))))
     return True
 
 
@@ -384,7 +384,7 @@ def _add(s: Simplifier, step: Step) -> bool:
         if made is not None and made.prim.name == "negative" and made.prim is registry["negative"]:
             if s.spec(b).dtype.kind != "f" or s.spec(a).dtype.kind != "f" or made.errstate != step.errstate:
                 return False
-            s._put(s._without_broadcasts(_replaced(step, subtract, (a, made.args[0]))))
+            s.put(s.without_broadcasts(_replaced(step, subtract, (a, made.args[0]))))
             return True
     return False
 
@@ -405,7 +405,7 @@ def _matrix_product(s: Simplifier, step: Step) -> bool:
         x = s.step(transpose, (x,), step, _transposed(s.values[x], x), axes=None)
     if b[1] != c[1]:
         y = s.step(transpose, (y,), step, _transposed(s.values[y], y), axes=None)
-    s._put(_replaced(step, matmul, (x, y)))
+    s.put(_replaced(step, matmul, (x, y)))
     return True
 
 

@@ -125,7 +125,7 @@ class Zeros:
         if not lines or len(lines) > LINES or sum(line.size for line in lines) * SPARSE > size:
             return False
         if name in _VIEWS:
-            s._put(step)
+            s.put(step)
         elif _is_c(s.values[out]):
             self._whole(step, lines)
         else:
@@ -168,7 +168,7 @@ class Zeros:
         )  # fmt: skip
         params = {"shape": spec.shape, "order": "C"}
         s.values[out] = s.values[out]._replace(shares=(flat,))
-        s._put(Step(reshape, (flat,), params, (out,), False, step.backend, step.errstate, step.line))
+        s.put(Step(reshape, (flat,), params, (out,), False, step.backend, step.errstate, step.line))
 
     # -- what stands on a line --
     def along(self, place: int, line: Line, shape: tuple[int, ...], step: Step) -> int | None:

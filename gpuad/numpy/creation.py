@@ -71,7 +71,7 @@ def _no_number(x: Any) -> Any:
     """A number as an array of shape (), which can be written into."""
     if type(x) is Box and not x.spec.shape and isinstance(sample(x), (np.generic, bool, int, float, complex)):
         if x.level.recorded:
-            return x.level.process(_laid, (x,), {"order": "K"})
+            return x.level.process(laid, (x,), {"order": "K"})
         x = twin(x)
         x.value = _no_number(x.value) if type(x.value) is Box else np.asarray(x.value)
     return x
@@ -92,12 +92,12 @@ def _lay(xp: Any, x: Any, *, order: Any) -> Any:
 
 
 #: An array that lies in memory in that order, as an operation: a record has to do it again.
-_laid = Primitive("copied", _lay)
+laid = Primitive("copied", _lay)
 
 
 def _copied(x: Box, order: Any) -> Box:
     if x.level.recorded and (len(order) == len(x.spec.shape) if type(order) is tuple else not _lies(x.value, order)):
-        return x.level.process(_laid, (x,), {"order": order})  # type: ignore[no-any-return]
+        return x.level.process(laid, (x,), {"order": order})  # type: ignore[no-any-return]
     y = twin(x)  # nobody sees that it is the same memory: the first to write will copy
     if type(x.value) is Box:
         y.value = _copied(x.value, order)

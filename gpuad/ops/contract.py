@@ -31,7 +31,7 @@ def _matmul_vjp_y(g: Any, ans: Any, x: Any, y: Any) -> Any:
 
 def _matmul_pull(k: int, g: Any, x: Any, y: Any) -> Any:
     """The VJP of argument ``k`` where there are vectors or batches: a broadcast batch is summed within the product."""
-    terms, out, shapes = _matmul_as_einsum(x.shape, y.shape)
+    terms, out, shapes = matmul_as_einsum(x.shape, y.shape)
     mine, other = (x, y) if k == 0 else (y, x)
     if shapes[1 - k] != other.shape:
         other = other.reshape(shapes[1 - k])
@@ -40,7 +40,7 @@ def _matmul_pull(k: int, g: Any, x: Any, y: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=1024)
-def _matmul_as_einsum(x: Shape, y: Shape) -> tuple[list[str], str, list[Shape]]:
+def matmul_as_einsum(x: Shape, y: Shape) -> tuple[list[str], str, list[Shape]]:
     batch = LETTERS[: max(len(x), len(y), 2) - 2]
     a = batch[len(batch) - len(x) + 2 :] + "mk" if len(x) > 1 else "k"
     b = batch[len(batch) - len(y) + 2 :] + "kn" if len(y) > 1 else "k"

@@ -17,8 +17,7 @@ from ..backend import owner_of_type
 from ..core.box import Spec, innermost, spec_of
 from ..core.pattern import Dependence, Sets, check_size, collected, everywhere, linked, taken
 from ..core.primitive import Primitive
-from .contract import _matmul_as_einsum as matmul_as_einsum
-from .contract import lengths
+from .contract import lengths, matmul_as_einsum
 from .declare import registry
 from .index import Arrays, Region, gather, getitem, read
 from .reduce import kept
@@ -276,15 +275,15 @@ def _convolved(
 def _correlated(
     level: Dependence, prim: Any, sets: Sequence[Sets], out: Spec, values: Sequence[Any], params: dict[str, Any]
 ) -> Sets:
-    from .filter import PADDING, _at, _reach, extend
+    from .filter import PADDING, extend, per_axis, reach_of
 
     weights = spec_of(values[1]).shape
     if sets[1] is not None:
         return everywhere(sets, out.size)
     axes, ndim = params["axes"], len(out.shape)
-    widths = _at(axes, _reach(weights, params["origins"]), ndim, (0, 0))
+    widths = per_axis(axes, reach_of(weights, params["origins"]), ndim, (0, 0))
     numbers = extend(_numbers(out.shape) + 1, widths=widths, mode=PADDING[params["mode"]])
-    seen = np.lib.stride_tricks.sliding_window_view(numbers, _at(axes, weights, ndim, 1)).reshape(out.size, -1)
+    seen = np.lib.stride_tricks.sliding_window_view(numbers, per_axis(axes, weights, ndim, 1)).reshape(out.size, -1)
     factor = _nonzero(None, values[1])
     seen = seen if factor is None else seen[:, factor.reshape(-1)]
     check_size(seen.size)

@@ -88,32 +88,33 @@ def _correlate(xp: Any, x: Any, w: Any, *, axes: Shape, origins: Shape, mode: st
         w = w.conj()  # which SciPy's does once more
     if len(axes) == 1:
         return xp.scipy.ndimage.correlate1d(x, w, axes[0], mode=mode, origin=origins[0])
-    return xp.scipy.ndimage.correlate(x, _spread(w, axes, x.ndim), mode=mode, origin=_at(axes, origins, x.ndim, 0))
+    return xp.scipy.ndimage.correlate(x, _spread(w, axes, x.ndim), mode=mode, origin=per_axis(axes, origins, x.ndim, 0))
 
 
-def _at(axes: Shape, values: Any, ndim: int, default: Any) -> tuple[Any, ...]:
+def per_axis(axes: Shape, values: Any, ndim: int, default: Any) -> tuple[Any, ...]:
+    """``values``, which are for ``axes``, for all axes."""
     by_axis = dict(zip(axes, values, strict=True))
     return tuple(by_axis.get(i, default) for i in range(ndim))
 
 
 def _spread(w: Any, axes: Shape, ndim: int) -> Any:
     """The weights with an axis of length 1 for every one along which they don't reach."""
-    return w.reshape(_at(axes, w.shape, ndim, 1))
+    return w.reshape(per_axis(axes, w.shape, ndim, 1))
 
 
-def _reach(lengths: Shape, origins: Shape) -> list[tuple[int, int]]:
+def reach_of(lengths: Shape, origins: Shape) -> list[tuple[int, int]]:
     """How far the weights reach before and after the place that they are laid on."""
     return [(k // 2 + o, k - 1 - k // 2 - o) for k, o in zip(lengths, origins, strict=True)]
 
 
 def _correlate_vjp_x(g: Any, ans: Any, x: Any, w: Any, *, axes: Shape, origins: Shape, mode: str) -> Any:
     # What an entry gave to each place comes back from there: the weights the other way round.
-    reach = _reach(w.shape, origins)
+    reach = reach_of(w.shape, origins)
     back = tuple(after - k // 2 for k, (_, after) in zip(w.shape, reach, strict=True))
     w = flip(w, axes=tuple(range(len(axes))))
     if PADDING[mode] == "constant":
         return correlate(g, w, axes=axes, origins=back, mode="constant")
-    widths = _at(axes, reach, len(x.shape), (0, 0))
+    widths = per_axis(axes, reach, len(x.shape), (0, 0))
     g = extend(g, widths=widths, mode="constant")
     return fold(correlate(g, w, axes=axes, origins=back, mode="constant"), widths=widths, mode=PADDING[mode])
 
@@ -121,7 +122,7 @@ def _correlate_vjp_x(g: Any, ans: Any, x: Any, w: Any, *, axes: Shape, origins: 
 def _correlate_vjp_w(g: Any, ans: Any, x: Any, w: Any, *, axes: Shape, origins: Shape, mode: str) -> Any:
     ndim = len(x.shape)
     every = tuple(range(ndim))
-    x = extend(x, widths=_at(axes, _reach(w.shape, origins), ndim, (0, 0)), mode=PADDING[mode])
+    x = extend(x, widths=per_axis(axes, reach_of(w.shape, origins), ndim, (0, 0)), mode=PADDING[mode])
     if w.size <= _FEW:
         h = sliding_products(g[None, None], x[None, None])
     else:

@@ -26,7 +26,7 @@ from ..core.untraced import UNTRACED, written
 from ..fused.pending import Pending
 from ..ops.writing import Place, Sum
 from .counts import Cost, Line, Part
-from .gradients import owner
+from .gradients import check_function, owner
 
 
 class Count(Level):
@@ -226,6 +226,8 @@ def cost(f: Callable[..., Any]) -> Callable[..., Cost]:
     >>> gpuad.cost(gpuad.grad(loss))(w).forward
     <Cost: 32,000 multiply-adds, 43,848 bytes, 3 calls>
     """
+
+    check_function(f, "cost")
 
     @functools.wraps(f)
     def counted(*args: Any, **kwargs: Any) -> Cost:

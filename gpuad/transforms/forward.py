@@ -40,7 +40,7 @@ def jvp(f: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any], 
     >>> jvp(lambda x, y: x * y, (2.0, np.array([3., 4.])), (1.0, np.array([0., 1.])))
     (array([6., 8.]), array([3., 6.]))
     """
-    check_function(f, "jvp")
+    check_function(f, "jvp", curried=False)
     primals, tangents = _sequence(primals, "primals"), _sequence(tangents, "tangents")
     if len(primals) != len(tangents):
         raise TypeError(f"jvp: {len(primals)} primals, but {len(tangents)} tangents; there must be one for each")
@@ -73,15 +73,20 @@ def _sequence(x: Any, what: str) -> Sequence[Any]:
 
 def _watched(level: Forward, raw: Arguments, primal: Any, tangent: Any, i: int) -> Any:
     """The argument number ``i`` as the function is to see it."""
-    for path, leaf in leaves(primal):
-        if input_spec(leaf) is None:
-            refuse_input(leaf, f"argument {i}{path}", "jvp")
-    directions = iter(matching("jvp", tangent, f"the tangent of argument {i}", primal, f"argument {i}"))
+    along = iter(directions("jvp", tangent, f"the tangent of argument {i}", primal, f"argument {i}"))
 
     def watched(leaf: Any) -> Any:
-        return level.watch(raw.enter(as_it_is(leaf), i), followed(raw.enter(as_it_is(next(directions)), i), leaf))
+        return level.watch(raw.enter(as_it_is(leaf), i), followed(raw.enter(as_it_is(next(along)), i), leaf))
 
     return tree_map(watched, primal)
+
+
+def directions(name: str, tangent: Any, what: str, primal: Any, whose: str) -> list[Any]:
+    """The leaves of a tangent, checked against the argument that it belongs to, which must have derivatives."""
+    for path, leaf in leaves(primal):
+        if input_spec(leaf) is None:
+            refuse_input(leaf, f"{whose}{path}", name)
+    return matching(name, tangent, what, primal, whose)
 
 
 def as_it_is(x: Any) -> Any:
@@ -114,6 +119,7 @@ def linearize(f: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., 
     >>> f_jvp(np.array([1., 1.]))
     array([ 1., -1.])
     """
+    check_function(f, "linearize", curried=False)
     value, pullback = vjp(f, *primals)
     # The pullback is linear, and its transpose is what we want: so its own pullback, wherever that is taken.
     trace = Trace(pullback, [tree_map(zeros_like, value)], [0], False, "linearize")

@@ -267,6 +267,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     >>> pullback(np.array([1., 1.]))
     (array([3., 4.]), array([1., 2.]))
     """
+    check_function(f, "vjp", curried=False)
     trace = Trace(f, primals, range(len(primals)), has_aux, "vjp")
     recycle.drain()  # nobody knows when the way back will be gone
     for _, primal in trace.inputs:
@@ -402,9 +403,11 @@ def elementwise_grad(
     return derivative
 
 
-def check_function(f: Any, name: str) -> None:
+def check_function(f: Any, name: str, curried: bool = True) -> None:
+    """Refuse what can't be called. ``curried``: whether ``name`` is given a function alone, and returns another."""
     if not callable(f):
-        raise TypeError(f"{name}: expected a function, got {describe(f)}; write {name}(f)(x), not {name}(f(x))")
+        hint = f"; write {name}(f)(x), not {name}(f(x))" if curried else ", not what a function has returned"
+        raise TypeError(f"{name}: expected a function, got {describe(f)}{hint}")
 
 
 def named_after(f: Callable[..., Any], operator_name: str, argnums: Any) -> Decorator:

@@ -12,7 +12,7 @@ from ..core.pytree import leaves, tree_map
 from ..core.record import of_units
 from ..errors import NotDifferentiableError
 from ..numpy.shapes import concatenate, moveaxis, reshape
-from .forward import jvp
+from .forward import directions, jvp
 from .gradients import Argnums, check_function, chosen, grad, named_after, vjp
 from .vmap import vmap
 
@@ -284,6 +284,7 @@ def hvp(f: Callable[..., Any], argnums: Argnums = 0, *, argnum: Argnums | None =
     def product(*args_and_vector: Any, **kwargs: Any) -> Any:
         *args, v = args_and_vector
         of_chosen, xs = of_chosen_arguments(f, args, kwargs, numbers_of(len(args)))
+        directions("hvp", v, "the vector", xs if several else xs[0], "the argument")
         gradient = grad(of_chosen, tuple(range(len(xs))))
         _, moved = jvp(gradient, xs, v if several else (v,))
         return moved if several else moved[0]

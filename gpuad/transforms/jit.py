@@ -47,7 +47,7 @@ _PATIENCE = 64
 _VALUES = 4
 
 
-class _Recording:
+class Recording:
     """What was recorded in surroundings of one kind, which ``read`` looks at. ``doubtful``: whether the next call has
     to show that the same comes of the same arguments. ``outline``: what these are like."""
 
@@ -67,7 +67,7 @@ class Jitted:
         self.name = getattr(f, "__name__", type(f).__name__)
         #: By what the arguments are like: recordings, each for other surroundings.
         #: The text stands where the function is called as it is, and says why.
-        self.known: dict[Any, list[_Recording] | str] = {}
+        self.known: dict[Any, list[Recording] | str] = {}
         self.lock = threading.Lock()
         self.recorded = self.replayed = 0
         self.inputs = INPUTS
@@ -182,7 +182,7 @@ class Jitted:
             tree = tree or Tree(len(run.record.given), self.name)
             tree.add(run.record.events, run.record.values, run.template)
             if fresh:
-                known = [*known[-_AROUND + 1 :], _Recording(run.read(), tree, run.around.doubtful, outline)]
+                known = [*known[-_AROUND + 1 :], Recording(run.read(), tree, run.around.doubtful, outline)]
             if len(self.known) >= _KINDS and key not in self.known:
                 self.known.pop(next(iter(self.known)), None)
             self.known[key] = known
@@ -263,7 +263,7 @@ class Jitted:
 def _level_of_program() -> int:
     """How many calls above the function that asks the program is."""
     level, frame = 0, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(record._HERE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(record.HERE):
         level, frame = level + 1, frame.f_back
     return level + 1
 
@@ -273,7 +273,7 @@ def _line_of(error: BaseException) -> Line | None:
     trace, found = error.__traceback__, None
     while trace is not None:
         code = trace.tb_frame.f_code
-        if not code.co_filename.startswith((record._HERE, record._NUMPYS, "<")):
+        if not code.co_filename.startswith((record.HERE, record.NUMPYS, "<")):
             found = code.co_filename, trace.tb_lineno, code.co_name
         trace = trace.tb_next
     return found

@@ -10,7 +10,7 @@ from ..backend import backend_of
 from ..core.box import sample, spec_of
 from ..core.pytree import leaves, tree_map
 from ..errors import NotDifferentiableError
-from .forward import jvp
+from .forward import directions, jvp
 from .gradients import Argnums, check_function, chosen, named_after, vjp
 from .jacobians import hvp, of_chosen_arguments
 from .vmap import vmap
@@ -45,6 +45,7 @@ def ggnvp(f: Callable[..., Any], loss: Callable[[Any], Any] | None = None, argnu
     def product(*args_and_vector: Any, **kwargs: Any) -> Any:
         *args, v = args_and_vector
         of_chosen, xs = of_chosen_arguments(f, args, kwargs, numbers_of(len(args)))
+        directions("ggnvp", v, "the vector", xs if several else xs[0], "the argument")
         value, pullback = vjp(of_chosen, *xs)
         _check_real((xs, value), "ggnvp")
         _, moved = jvp(of_chosen, xs, v if several else (v,))

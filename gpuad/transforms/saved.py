@@ -19,7 +19,7 @@ from ..graph.report import Lowered, ReplayCost, count, describe
 from ..graph.saved import Shared, Stretch, Tables, Way, ways_from_data, ways_to_data
 from ..graph.surroundings import Traced
 from ..graph.tree import Tree
-from .jit import Jitted, _Recording
+from .jit import Jitted, Recording
 
 
 # -- saving -------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ class _Kind:
         self.start, self.inputs, self.around, self.words = start, inputs, around, words
 
 
-class _Replay(_Recording):
+class _Replay(Recording):
     """What has been replayed of a kind. ``gone``: ways gone once; of these there is a program from the next call on."""
 
     __slots__ = ("gone", "start")

@@ -37,8 +37,9 @@ class Nest:
     def has_room(self, statement: Map | Fold, angles: bool) -> bool:
         if self.instructions >= ROUND and _kind(statement) == _kind(self.statements[0]):
             return False
-        once = (self.takes_angles and self.is_overwritten_by(statement)) or (angles and self.overwrites)
-        return self.instructions < LONG and not once
+        if (self.takes_angles or angles) and (self.overwrites or self.is_overwritten_by(statement)):
+            return False
+        return self.instructions < LONG
 
     def is_overwritten_by(self, statement: Map | Fold) -> bool:
         return isinstance(statement, Map) and (statement.out in statement.ins or statement.out in self.read)

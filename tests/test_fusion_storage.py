@@ -90,3 +90,25 @@ def test_short_sums_of_float32_keep_their_digits():
     x = (RNG.uniform(size=(100, 1000)) + 100).astype(np.float32)
     m = np.sum(x.astype(float) ** 2, axis=0)
     assert abs(float(value_and_grad(f)(x)[0]) / np.sum(m * m) - 1) < 1e-6
+
+
+def test_an_exponential_is_not_computed_in_every_kernel_that_needs_it(kernels):
+    grad(transport)(COST)
+    found = sum(step.name == "exp" for kernel, _ in kernels for step in kernel.plan.steps)
+    assert found <= 26, "38, if each is computed again wherever it is needed"
+
+
+def test_what_is_added_into_parts_of_a_cotangent_shares_kernels(kernels):
+    def f(u, k):
+        for _ in range(3):
+            inner = u[1:-1]
+            new = u.copy()
+            new[1:-1] = inner + k * (u[2:] + u[:-2] - 2.0 * inner)
+            u = new
+        return np.sum(u**2)
+
+    u, k = RNG.normal(size=(102, 100)), RNG.uniform(size=(100, 100))
+    got = grad(f, (0, 1))(u, k)
+    assert len(kernels) <= 8
+    for a, b in zip(got, unfused(grad(f, (0, 1)), u, k), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)

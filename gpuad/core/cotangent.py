@@ -179,6 +179,9 @@ def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
         if h.base is not None or len(h.gs) * _DENSE > h.spec.size:
             return add(c, h.dense(), owned)
         return h.add_to(c, h, owned), True
+    if owned and h.base is None and any(isinstance(g, Pending) and g.value is None for g in h.gs) and c.shape:
+        h.base = c  # until all terms are there, which may share kernels
+        return h, True
     if owned:
         c = settle(c)  # a sum that hasn't been computed yet: from now on it's a buffer
     if not owned or isinstance(c, np.generic):

@@ -297,7 +297,7 @@ def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pendin
     for x in nodes:
         short = x in rows
         if sys.getrefcount(x) > nodes[x] + (_HELD_HERE + 1 if short else _HELD_HERE):
-            if x.times > 1 or short or _reads_much(x):
+            if x.times > 1 or short or (x.times and _is_costly(x)) or _reads_much(x):
                 found[x.args[0] if type(x.op) is View else x] = None  # the view of that costs nothing then
             elif id(x) not in asked:
                 needed.add(x)
@@ -308,7 +308,7 @@ def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pendin
             continue
         for a in x.args:
             if isinstance(a, Pending) and a in nodes and a not in needed and a not in found and id(a) not in asked:
-                if a.times > max(x.times, 1) and type(a.op) is not View:
+                if a.times > max(x.times, not _is_costly(a)) and type(a.op) is not View:
                     found[a] = None
                 else:
                     needed.add(a)
@@ -318,6 +318,21 @@ def _worth_storing(nodes: dict[Pending, int], asked: set[int], rows: dict[Pendin
 
 #: By how many a node is referred to there: the table, the variable, and the argument; one of a row by its table, too.
 _HELD_HERE = 3
+
+
+def _is_costly(x: Pending) -> bool:
+    """Whether to compute it takes longer than to store it and to read that, as of an exponential."""
+    return type(x.op) is Apply and _takes_long(x.op.scalar)
+
+
+@functools.cache
+def _takes_long(scalar: str) -> bool:
+    from .c_order import instructions
+
+    return instructions(scalar) >= _COSTLY
+
+
+_COSTLY = 25
 
 
 def _reads_much(x: Pending) -> bool:

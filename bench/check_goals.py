@@ -39,7 +39,7 @@ def main() -> int:
         for result in goals.run(name, arguments.only):
             print(result, "\n", flush=True)
             results.append(result)
-    print(f"{'goal':<66} {'measured':>9}")
+    print(f"{'goal':<70} {'measured':>9}")
     for result in results:
         for check in result.checks:
             print(check)

@@ -30,8 +30,8 @@ class Check:
     about: str = ""
 
     def __str__(self) -> str:
-        line = f"{self.what:<66} {self.measured:>9.3g}   {self.goal:<14} {'ok' if self.ok else 'NOT REACHED'}"
-        return f"{line:<106} {self.about}" if self.about else line
+        line = f"{self.what:<70} {self.measured:>9.3g}   {self.goal:<14} {'ok' if self.ok else 'NOT REACHED'}"
+        return f"{line:<110} {self.about}" if self.about else line
 
 
 def at_most(what: str, measured: float, goal: float) -> Check:

@@ -24,7 +24,7 @@ from .suite.workload import Case
 from .suite.workloads import ALL
 
 PEERS = ("autograd", "JAX jit", "torch", "torch.compile")
-PLAN = Plan(rounds=9, turn=0.02, most=1.0)
+PLAN = Plan(rounds=9, turn=0.02, most=1.0, warm=0.3)
 #: Seconds that a peer's first call, with compiling, may take.
 LIMIT = 60.0
 

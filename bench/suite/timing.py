@@ -31,6 +31,7 @@ class Plan:
     rounds: int
     turn: float  # seconds that a turn should take
     most: float  # seconds for all turns of one contestant, if three turns fit into them
+    warm: float = 0.0  # seconds of calls before, by which what is worth a compiler after many calls has been compiled
 
     def shape(self, one_call: float) -> tuple[int, int]:
         """Calls in a turn, and rounds."""
@@ -38,7 +39,7 @@ class Plan:
         return calls, max(3, min(self.rounds, int(self.most / max(calls * one_call, 1e-9))))
 
 
-FULL = Plan(rounds=15, turn=0.02, most=6.0)
+FULL = Plan(rounds=15, turn=0.02, most=6.0, warm=0.3)
 QUICK = Plan(rounds=7, turn=0.008, most=0.3)
 
 
@@ -130,6 +131,9 @@ def take_turns(runners: Mapping[str, Runner], plan: Plan, say: Callable[[str], N
     for name, r in runners.items():
         say(f"{name}: warming up")
         r.turn(1)
+        end = time.perf_counter() + plan.warm
+        while time.perf_counter() < end:
+            r.turn(1)
         one = min(r.turn(1), r.turn(1))
         r.calls, r.rounds = plan.shape(one)
         r.turn(min(r.calls, 3))

@@ -99,10 +99,10 @@ for _primitives, _label, _call, *_shapes in [
     # padding and deleting
     ("pad", "pad", lambda np, x: np.pad(x, 1), (2, 3)),
     ("pad", "pad values", lambda np, x: np.pad(x, ((0, 2), (1, 0)), constant_values=1.5), (2, 3)),
-    ("gather", "pad edge", lambda np, x: np.pad(x, (2, 1), mode="edge"), (3,)),
-    ("gather", "pad reflect", lambda np, x: np.pad(x, ((1, 4), (0, 1)), mode="reflect"), (3, 2)),
-    ("gather", "pad symmetric", lambda np, x: np.pad(x, 2, mode="symmetric"), (3, 2)),
-    ("gather", "pad wrap", lambda np, x: np.pad(x, (2, 1), mode="wrap"), (3,)),
+    ("extend_edges", "pad edge", lambda np, x: np.pad(x, (2, 1), mode="edge"), (3,)),
+    ("extend_edges", "pad reflect", lambda np, x: np.pad(x, ((1, 4), (0, 1)), mode="reflect"), (3, 2)),
+    ("extend_edges", "pad symmetric", lambda np, x: np.pad(x, 2, mode="symmetric"), (3, 2)),
+    ("extend_edges", "pad wrap", lambda np, x: np.pad(x, (2, 1), mode="wrap"), (3,)),
     ("gather", "delete", lambda np, x: np.delete(x, 1), (2, 3)),
     ("gather", "delete axis", lambda np, x: np.delete(x, slice(0, 2), axis=-1), (2, 3)),
     # diagonals and triangles

@@ -455,6 +455,22 @@ def test_without_a_compiler(monkeypatch):
     assert not kernels(jitted)
 
 
+def test_a_mistake_in_compiling_is_said_and_does_no_harm(monkeypatch):
+    from gpuad.native import lowering
+
+    def mistaken(*args):
+        raise KeyError("a mistake")
+
+    monkeypatch.setattr(lowering.Lowering, "map", mistaken)
+    jitted, args = jit(rounds(5)), (normal(8), normal(8, 8))
+    jitted(*args)
+    with pytest.warns(RuntimeWarning, match="stays in Python.*KeyError: 'a mistake'"):
+        found = jitted(*args)
+    np.testing.assert_allclose(found, rounds(5)(*args), rtol=1e-13)
+    np.testing.assert_allclose(jitted(*args), rounds(5)(*args), rtol=1e-13)
+    assert not kernels(jitted)
+
+
 def test_branches():
     def f(x):
         y = np.sin(x) * 2 + x

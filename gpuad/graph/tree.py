@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -192,6 +193,14 @@ class Tree:
         try:
             segment = self._segment(node, in_c=True)
         except CompilerUnavailable:  # `gpuad.info` says so
+            segment = node.segment or self._segment(node, in_c=False)
+        except Exception as error:  # a mistake of ours, without which the program goes on as well
+            warnings.warn(
+                f"gpuad.jit: {self.name} stays in Python, for compiling it failed, which is a mistake of gpuad's: "
+                f"{type(error).__name__}: {error}. Please report it; GPUAD_CPU_EXECUTOR=numpy avoids it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
             segment = node.segment or self._segment(node, in_c=False)
         if self.version == version:  # else another thread has added a way, and more may have to be handed on
             node.segment = segment

@@ -21,4 +21,5 @@ class Flag(threading.local):
         return before
 
     def reset(self, before: bool) -> None:
+        """Undo a ``set``, which returned ``before``."""
         self.on = before

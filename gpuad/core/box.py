@@ -87,6 +87,15 @@ _SCALAR_DTYPES = {
 }
 
 
+def c_strides(spec: Spec) -> tuple[int, ...]:
+    """The strides, in bytes, of an array in C order."""
+    strides, size = [], spec.dtype.itemsize
+    for n in reversed(spec.shape):
+        strides.append(size)
+        size *= n
+    return tuple(reversed(strides))
+
+
 def spec_of(x: Any) -> Spec:
     """Shape and dtype of a traced or raw array, a scalar, or a spec."""
     kind = type(x)

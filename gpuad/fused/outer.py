@@ -79,6 +79,7 @@ class _Product:
         self.run: Any = None
 
     def ready(self, size: int) -> Any:
+        """The kernel, or ``None`` as long as NumPy is to do products, of which one with ``size`` entries comes now."""
         if self.run is None and self.worked < WORTH_COMPILING:
             self.worked += size
             if self.worked >= WORTH_COMPILING and host_executor() == "c":

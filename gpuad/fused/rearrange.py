@@ -50,13 +50,16 @@ class _Factors:
         self.parts: dict[int, tuple[int, int]] = {}
 
     def new(self, length: int) -> int:
+        """The number of a new factor."""
         self.lengths.append(length)
         return len(self.lengths) - 1
 
     def axes(self, shape: Shape) -> Place:
+        """New factors, one for every axis."""
         return tuple([(self.new(n),) if n != 1 else () for n in shape])
 
     def split(self, factor: int, outer: int) -> tuple[int, int]:
+        """Make two factors of one, the first of length ``outer``."""
         found = self.parts[factor] = self.new(outer), self.new(self.lengths[factor] // outer)
         return found
 
@@ -73,6 +76,7 @@ class _Factors:
         return found
 
     def settled(self, place: Place) -> Place:
+        """A place by factors that aren't split."""
         return tuple([tuple(self.flat((group,))) for group in place])
 
     def reshaped(self, place: Place, shape: Shape) -> Place | None:

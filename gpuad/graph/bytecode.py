@@ -48,10 +48,12 @@ def _instructions(code: types.CodeType) -> tuple[frozenset[str], ...]:
 
 
 def globals_read(code: types.CodeType) -> list[str]:
+    """Names of variables of the module, and of what is built in."""
     return sorted(_instructions(code)[0])
 
 
 def attributes_read(code: types.CodeType) -> list[str]:
+    """Names of attributes, whosever they are."""
     return sorted(_instructions(code)[1])
 
 

@@ -151,6 +151,7 @@ class Packer:
         return known[0]
 
     def parameters(self, prim: Any, params: dict[str, Any]) -> list[Any]:
+        """Those of an operation, as pairs."""
         own = _parameters_of(prim)
         for k, v in params.items():
             if k not in own or (k not in _TEXTS and _has_text(v)):
@@ -204,12 +205,14 @@ def whole(x: Any, least: int = 0, most: int = 1 << 48) -> int:
 
 
 def shape(x: Any) -> tuple[int, ...]:
+    """``x``, if it is a list of lengths."""
     if type(x) is not list or len(x) > 64:
         raise Invalid("a shape is no list of at most 64 numbers")
     return tuple([whole(n) for n in x])
 
 
 def dtype(text: Any) -> np.dtype[Any]:
+    """The dtype, of numbers, that a text names."""
     if type(text) is not str or not _DTYPE.fullmatch(text):
         raise Invalid(f"{str(text)[:40]!r} is no dtype of numbers")
     try:
@@ -219,6 +222,7 @@ def dtype(text: Any) -> np.dtype[Any]:
 
 
 def text(x: Any, longest: int = 4096) -> str:
+    """``x``, if it is a text of so many characters at most."""
     if type(x) is not str or len(x) > longest:
         raise Invalid(f"{str(x)[:40]!r} stands where a text should")
     return x
@@ -242,6 +246,7 @@ class Unpacker:
         return _READERS[x[0]](self, x[1:], texts)
 
     def many(self, xs: list[Any], texts: bool) -> list[Any]:
+        """``data`` of each."""
         return [self.data(x, texts) for x in xs]
 
     @staticmethod
@@ -266,9 +271,11 @@ class Unpacker:
             raise Invalid(str(error)) from None
 
     def array(self, number: Any) -> Any:
+        """The array of that number."""
         return self._arrays[whole(number, most=len(self._arrays) - 1)]
 
     def parameters(self, prim: Any, pairs: list[Any]) -> dict[str, Any]:
+        """Those of an operation, if they are its own."""
         own = _parameters_of(prim)
         found = {}
         for k, v in pairs:
@@ -278,6 +285,7 @@ class Unpacker:
         return found
 
     def steps(self, pairs: list[Any]) -> tuple[Any, ...]:
+        """Views of views, into which a program may write."""
         found = []
         for name, params in pairs:
             prim = operation(name)

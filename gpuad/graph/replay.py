@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..core.pytree import tree_map
-from ..core.record import Guard, Line, PythonOperator, Step, Value, answer_key, shape_of
+from ..core.record import Guard, PythonOperator, Step, Value, answer_key, shape_of
 from ..fused.pending import replaying, settle, settle_all
 from ..native.stretch import Stretch
 from ..ops.writing import Place
@@ -74,7 +74,6 @@ class Segment:
         self._known: dict[tuple[str, int], str] = {}
         self._numbers: dict[Any, Any] = {}
         self.names: dict[int, str] = {}
-        self.lines: list[Line | None] = [None]
         self.header: list[str] = []
         self.body: list[str] = []
         self.steps = steps
@@ -101,14 +100,14 @@ class Segment:
             if step.errstate != errstate:
                 errstate = step.errstate
                 if errstate is not None:
-                    self._line(f"with errstate(**{self.thing('e', errstate)}):", None)
+                    self._line(f"with errstate(**{self.thing('e', errstate)}):")
                     self.env["errstate"] = np.errstate
             indent = "    " if errstate is not None else ""
             text = self._text(step, i)
             for before in self.extra:
-                self._line(indent + before, step.line)
+                self._line(indent + before)
             self.extra.clear()
-            self._line(indent + text, step.line)
+            self._line(indent + text)
             gone = [
                 name
                 for a in dict.fromkeys(step.args)
@@ -117,17 +116,17 @@ class Segment:
                 if name != self.names[step.outs[0]]
             ]
             if gone:
-                self._line(f"{indent}{' = '.join(gone)} = None", None)
+                self._line(f"{indent}{' = '.join(gone)} = None")
         together = [self.names[place] for place in sorted(self.kept) if place in self.waiting.results]
         if together:
             self.env["settle_all"] = settle_all
-            self._line(f"settle_all(({', '.join(together)},))", None)
+            self._line(f"settle_all(({', '.join(together)},))")
         for place in self.exports:
             self.extra.append(f"s[{place}] = {self.name(place)}")
         text = self._question(end) if isinstance(end, Guard) else self._result(end)
         for before in self.extra:
-            self._line(before, None)
-        self._line(f"return {text}", end.line if isinstance(end, Guard) else None)
+            self._line(before)
+        self._line(f"return {text}")
 
     def _names_of(self, place: int) -> list[str]:
         """Variables to be let go when a value isn't needed any more."""
@@ -145,9 +144,8 @@ class Segment:
             and value.spec.size * value.spec.dtype.itemsize >= _LARGE
         )
 
-    def _line(self, text: str, line: Line | None) -> None:
+    def _line(self, text: str) -> None:
         self.body.append("    " + text)
-        self.lines.append(line)
 
     def name(self, place: int) -> str:
         """The text for a value, which is there."""
@@ -434,7 +432,6 @@ class Segment:
     def _compile(self, name: str) -> None:
         buffers = "".join(f"b{b.number}, " for b in self.plan.buffers)
         top = ["def replay(x, s, b):", *self.header, *([f"    {buffers}= b"] if buffers else [])]
-        self.lines[:1] = [None] * (len(top) + 1)
         self.text = "\n".join([*top, *self.body, ""])
         exec(compile(self.text, f"<jit {name}>", "exec"), self.env)
         self._replay = self.env["replay"]
@@ -459,13 +456,3 @@ class Segment:
             return self._replay(x, s, b)
         finally:
             self.pool.append(b)
-
-    def user_line_of(self, error: BaseException) -> Line | None:
-        """Where in the program the step stands that raised ``error``."""
-        trace = error.__traceback__
-        found = None
-        while trace is not None:
-            if trace.tb_frame.f_code is self._replay.__code__ and trace.tb_lineno < len(self.lines):
-                found = self.lines[trace.tb_lineno]
-            trace = trace.tb_next
-        return found

@@ -53,6 +53,7 @@ class Tables(dict[str, list[Any]]):
         self._known: dict[Any, int] = {}
 
     def number(self, name: str, entry: Any) -> int:
+        """The place of an entry in the table of that name, where it is put if it is new."""
         key = name, repr(entry)
         if key not in self._known:
             self._known[key] = len(self[name])
@@ -60,6 +61,7 @@ class Tables(dict[str, list[Any]]):
         return self._known[key]
 
     def line(self, line: Line) -> int:
+        """The place of a line of the program, without the folder of its file."""
         return self.number("lines", [line[0].replace("\\", "/").rpartition("/")[2], line[1], line[2]])
 
 

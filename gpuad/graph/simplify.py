@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import Spec, make_spec, spec_of
+from ..core.box import Spec, c_strides, make_spec, spec_of
 from ..core.memory import View
 from ..core.primitive import Elementwise, Primitive
 from ..core.record import PythonOperator, Step, Value
@@ -341,23 +341,13 @@ def _spread(s: Simplifier, step: Step) -> bool:
     if kept is not None and len(axis) < len(shape) and s.spec(y).shape != kept:
         if s.values[y].strides is None:
             return False
-        y = s.step(
-            reshape, (y,), step, Value(make_spec(kept, s.spec(y).dtype), _contiguous(kept, s.spec(y).dtype), (y,)),
-            shape=kept, order="C",
-        )  # fmt: skip
+        spec = make_spec(kept, s.spec(y).dtype)
+        y = s.step(reshape, (y,), step, Value(spec, c_strides(spec), (y,)), shape=kept, order="C")
     if s.values[out].strides is not None:
         s.put(Step(broadcast_to, (y,), {"shape": shape}, (out,), False, step.backend, step.errstate, step.line))
         s.values[out] = s.values[out]._replace(shares=(y,))
         return True
     return False
-
-
-def _contiguous(shape: tuple[int, ...], dtype: Any) -> tuple[int, ...]:
-    strides, size = [], dtype.itemsize
-    for n in reversed(shape):
-        strides.append(size)
-        size *= n
-    return tuple(reversed(strides))
 
 
 def _sum_to(s: Simplifier, step: Step) -> bool:

@@ -151,6 +151,7 @@ class _Parts:
         return s.step(part, (place,), self.like, view, key=slice(a, b, None))
 
     def sum(self, x: int, y: int, n: int) -> int:
+        """The sum of two vectors of ``n`` numbers."""
         return self._emit(add, (x, y), n, self.s.spec(x).dtype)
 
     def _emit(self, prim: Any, args: tuple[int, ...], n: int, dtype: Any, **params: Any) -> int:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..core.box import make_spec
+from ..core.box import c_strides, make_spec
 from ..core.record import Step, Value
 from ..ops.declare import registry
 from ..ops.elementwise import add, multiply, negative
@@ -42,10 +42,12 @@ class Line(NamedTuple):
 
     @property
     def numbers(self) -> Any:
+        """Those of its entries."""
         return self.start + self.step * np.arange(self.size)
 
     @property
     def key(self) -> slice:
+        """The line as an index of the flat array."""
         return slice(self.start, self.start + self.step * (self.size - 1) + 1, self.step)
 
 
@@ -156,6 +158,7 @@ class Zeros:
         return self.s.find(out)
 
     def vector(self, prim: Any, args: tuple[int, ...], like: Step, count: int, dtype: Any, **params: Any) -> int:
+        """A step whose result is a vector."""
         return self.emit(prim, args, like, Value(make_spec((count,), dtype), (dtype.itemsize,)), **params)
 
     def _whole(self, step: Step, lines: Lines) -> None:
@@ -241,12 +244,9 @@ def _meet(a: Line, b: Line) -> bool:
 
 
 def _is_c(value: Value) -> bool:
-    size = value.spec.dtype.itemsize
-    for n, stride in zip(reversed(value.spec.shape), reversed(value.strides or ()), strict=True):
-        if n != 1 and stride != size:
-            return False
-        size *= n
-    return True
+    """Whether an array lies in C order."""
+    steps = zip(value.spec.shape, value.strides or (), c_strides(value.spec), strict=True)
+    return all(n == 1 or have == want for n, have, want in steps)
 
 
 # -- what operations do with lines ----------------------------------------------------------------------

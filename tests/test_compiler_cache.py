@@ -246,7 +246,9 @@ for work in (hold, lambda: grad(cube)(x)):
         assert other.is_alive()
     child = os.fork()
     if not child:
-        same = np.allclose(grad(lambda x: np.sum(x * x))(x), 2 * x) and np.allclose(grad(cube)(x), 3 * x * x)
+        same = np.allclose(grad(lambda x: np.sum(x * x))(x), 2 * x)
+        if work is not hold:  # else it would be on disk before the other thread asks for it
+            same = same and np.allclose(grad(cube)(x), 3 * x * x)
         os._exit(0 if same else 1)
     assert os.waitpid(child, 0)[1] == 0
     other.join()

@@ -1,6 +1,6 @@
 """Measure the goals that numbers were promised for, and print one table of them.
 
-python -m bench.check_goals                  everything (about 20 minutes; needs 16 GB of memory)
+python -m bench.check_goals                  everything (about ten minutes; needs 16 GB of memory)
 python -m bench.check_goals overhead large   some of it
 python -m bench.check_goals jit --only lstm  rows of `fused` and `jit` with these letters in their names
 """

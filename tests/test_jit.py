@@ -231,6 +231,10 @@ def test_it_is_a_decorator_and_keeps_the_name():
         return x / 2
 
     assert shrink.__name__ == "shrink" and shrink.__doc__ == "Half of it."
+    with pytest.raises(TypeError, match=r"jit: static_argnums holds what isn't of type int: \('x',\)"):
+        jit(np.sin, static_argnums="x")
+    with pytest.raises(TypeError, match=r"jit: static_argnames holds what isn't of type str: \(0,\)"):
+        jit(np.sin, static_argnames=(0,))
     with pytest.raises(TypeError, match="expected a function"):
         jit(3)
 

@@ -314,6 +314,9 @@ def jit(
     """
     numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    for what, given, kind in (("static_argnums", numbers, int), ("static_argnames", names, str)):
+        if not all(isinstance(x, kind) for x in given):
+            raise TypeError(f"jit: {what} holds what isn't of type {kind.__name__}: {given!r}")
     if f is None:
         return functools.partial(jit, static_argnums=numbers, static_argnames=names)
     check_function(f, "jit")

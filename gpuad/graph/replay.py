@@ -65,8 +65,8 @@ class Segment:
         if in_c:
             from ..native.groups import grouped  # which few programs need
 
-            values, waits = dict(values), self.waiting.results
-            steps = grouped(steps, values, frozenset(kept), lambda step: not waits.isdisjoint(step.outs))
+            values = dict(values)
+            steps = grouped(steps, values, frozenset(kept), self.waiting.stays)
         self.values, self.find, self.inputs = values, find, inputs
         self.before, self.exports, self.end = computed_before, exports, end
         self.sharing = Sharing(values, find)

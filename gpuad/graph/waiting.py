@@ -13,6 +13,7 @@ import numpy as np
 from ..core.record import PythonOperator, Step, Value
 from ..fused import switch
 from ..fused.pending import LARGE, DevicePending, HostPending, Pending, leaf, settle
+from ..native import narrow
 
 _KINDS: dict[Any, type[Pending]] = {kind.backend: kind for kind in (HostPending, DevicePending)}
 
@@ -46,6 +47,18 @@ class Waiting:
         if prim.scalar is None and prim.deferred is None:
             return False
         return any(a in self.results or self._large(a, step, "fc") for a in step.args)
+
+    def stays(self, step: Step) -> bool:
+        """Whether a step isn't for small programs in C: it waits, its result is large, or it has C of its own."""
+        large = LARGE.get(step.backend)
+        specs = [self.values[out].spec for out in step.outs]
+        if large is None or any(spec.size * spec.dtype.itemsize >= large for spec in specs):
+            return True
+        if step.prim.name == "matmul":
+            x, y = (self.values[a] for a in step.args)
+            if x.strides is not None and narrow.fits(x.spec, y.spec, x.strides):
+                return True
+        return not self.results.isdisjoint(step.outs)
 
 
 def leaf_on(step: Step) -> Callable[[Any], Any]:

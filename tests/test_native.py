@@ -398,6 +398,20 @@ def test_python_does_what_c_cant():
     assert {"inv", "cumsum"} <= {step.prim.name for step in steps_of(jitted)}
 
 
+def test_large_arrays_arent_for_small_programs():
+    def f(x, w):
+        y = np.tanh(w @ w) * 2 + 1
+        return np.concatenate([x[1:], x[:1]]) + x[::-1], y, x[:4] * y[0]
+
+    jitted, args = jit(f), (normal(300_000), normal(4, 4))
+    for _ in range(2):
+        for got, want in zip(jitted(*args), f(*args), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-13)
+    (stretch,) = [step for step in steps_of(jitted) if type(step.prim) is Stretch]
+    assert {step.prim.name for step in stretch.prim.steps} >= {"matmul", "tanh"}
+    assert "concatenate" in [step.prim.name for step in steps_of(jitted)]
+
+
 def test_steps_that_dont_need_it_go_before_a_stretch():
     def f(x):
         y = np.exp(x) + 1

@@ -8,10 +8,11 @@ import threading
 import numpy as np
 import pytest
 
+import gpuad
 from gpuad import grad, hessian, jit, value_and_grad, vmap
 from gpuad.core.pytree import leaves
 from gpuad.fused import compiler
-from gpuad.native import blas
+from gpuad.native import blas, pieces, stretch
 from gpuad.native.kernel import lying
 from gpuad.native.stretch import Stretch, turns
 
@@ -297,6 +298,62 @@ def test_matrix_products(dtype, known, monkeypatch):
     args = [x.astype(dtype) for x in args]
     args[5] = np.concatenate([args[5]] * 2)[:, :33]
     check(f, args, rtol=1e-13 if dtype is np.float64 else 1e-5, whole=known)
+
+
+def shuffled(seed):
+    """A random program of arrays that are put together of parts, and written into, in between."""
+
+    def f(x, y):
+        choose = np.random.default_rng(seed)
+        values = [x * 1.0, y + 1.0]
+        for _ in range(14):
+            a, b = (values[i] for i in choose.integers(len(values), size=2))
+            k, axis = int(choose.integers(1, 5)), int(choose.integers(2))
+            match choose.integers(7):
+                case 0:
+                    new = np.roll(a, k, axis)
+                case 1:
+                    new = np.roll(a, (k, -1), (0, 1))
+                case 2:
+                    cut = (slice(k, None), slice(None)) if axis == 0 else (slice(None), slice(k, None))
+                    rest = (slice(-k, None), slice(None)) if axis == 0 else (slice(None), slice(-k, None))
+                    new = np.concatenate([a[cut], b[rest]], axis)
+                case 3:
+                    new = np.sin(a) * b - a
+                case 4:
+                    new = a + 0.5 * b * a[:1]
+                case 5:
+                    new = a.copy()
+                    new[k : k + 2, axis:] = b[1, axis:] * 2
+                    new[:, 0] += 1.0
+                case _:
+                    a[k] = 0.25  # what was made of it before isn't changed by that
+                    new = a.T.T - np.sum(b, axis=axis, keepdims=True)
+            values.append(new)
+        return tuple(values[-4:])
+
+    return f
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_arrays_in_parts(seed, monkeypatch):
+    monkeypatch.setattr(pieces, "LEAST", 1 if seed % 2 else 60)
+    monkeypatch.setattr(stretch, "WORTH_COMPILING", 1)
+    f = gpuad.lift(shuffled(seed))
+    check(f, (normal(9, 7), normal(9, 7)), rtol=1e-12)
+    g = value_and_grad(lambda x, y: sum(np.sum(z * z) for z in f(x, y)), (0, 1))
+    check(g, (normal(9, 7), normal(9, 7)), rtol=1e-10, whole=False)
+
+
+def test_shifted_arrays_arent_copied():
+    def heat(u):
+        for _ in range(6):
+            u = u + 0.1 * (np.roll(u, 1, 0) + np.roll(u, -1, 0) + np.roll(u, 1, 1) + np.roll(u, -1, 1) - 4 * u)
+        return u
+
+    (kernel,) = kernels(check(heat, (normal(64, 64),)))
+    # The inside, four edges and four corners, in each round; in the first one less is known of where to cut.
+    assert kernel.source.calls <= 6 * 13
 
 
 def summed(a, b, c, v, z):

@@ -27,6 +27,13 @@ _NUMBERS = {"?": "?15x", "f": "f12x", "d": "d8x", "F": "ff8x", "D": "dd"}
 _NUMBERS |= {f"i{n}": f"{code}{16 - n}x" for n, code in zip((1, 2, 4, 8), "bhiq", strict=True)}
 _NUMBERS |= {f"u{n}": f"{code}{16 - n}x" for n, code in zip((1, 2, 4, 8), "BHIQ", strict=True)}
 
+#: Rows of a small array may be short: what is left of one after whole vectors is done in smaller ones.
+_SHORT_ROWS = "--param=vect-epilogues-nomask=1"
+
+
+def _flags() -> tuple[str, ...]:
+    return (*flags(), _SHORT_ROWS) if compiler.is_gcc() else flags()
+
 
 class Signature(NamedTuple):
     """What a program is given and what it returns: views of whole arrays, dtypes, and whether results are numbers."""
@@ -89,7 +96,7 @@ class Kernel:
         import ctypes
 
         self.source = Source(program, signature)
-        library = compiler.shared_library(self.source.text, flags())
+        library = compiler.shared_library(self.source.text, _flags())
         known = blas.find()
         if known is not None:
             library.gpuad_set_blas(ctypes.c_void_p(known.double), ctypes.c_void_p(known.single))

@@ -17,7 +17,8 @@ from ..fused.pending import Apply
 from ..fused.plan import Plan
 from ..fused.plan import Step as PlanStep
 from ..fused.staging import operation_on
-from .program import DType, Fold, Map, Program, Ref, is_dense, rows
+from .pieces import Box, Pieces
+from .program import DType, Fold, Map, Program, Ref, Statement, is_dense, rows
 
 _KINDS = frozenset("?fdFD")
 COPY = "{0}"
@@ -48,6 +49,9 @@ class Lowering:
         self._in_rows: dict[Ref, tuple[Ref, int]] = {}
         #: Which values are views of a storage, unless they aren't needed any more.
         self.viewers: dict[int, list[int]] = {}
+        self.pieces = Pieces()
+        #: The storages that something is in.
+        self._written: set[int] = set()
 
     def take(self, step: Step, i: int) -> None:
         """Add the ``i``-th step, or raise ``NotHere`` and change nothing."""
@@ -67,7 +71,8 @@ class Lowering:
             self._forget(*before)
             raise NotHere from None
         self.refs[out] = found
-        self.viewers.setdefault(found.storage, []).append(out)
+        for storage in {found.storage, *self.pieces.sources(found.storage)}:
+            self.viewers.setdefault(storage, []).append(out)
 
     def _forget(self, statements: int, arrays: int, numbers: int) -> None:
         """All beyond so many."""
@@ -92,7 +97,18 @@ class Lowering:
             taken.add(ref.storage)
             storage.kind, storage.index = "result", k
             results.append(ref)
+        self._drop_unread()
         return results
+
+    def _drop_unread(self) -> None:
+        """Leave out what makes arrays that nobody reads, such as those that are seen as parts of others alone."""
+        read = {storage.number for storage in self.program.storages if storage.kind == "result"}
+        kept: list[Statement] = []
+        for statement in reversed(self.program.statements):
+            if statement.out.storage in read:
+                kept.append(statement)
+                read.update(ref.storage for ref in statement.reads)
+        self.program.statements = kept[::-1]
 
     # -- values --
     def operand(self, place: int) -> Ref:
@@ -143,7 +159,28 @@ class Lowering:
         for ref, take in zip(ins, found.takes, strict=True):
             if take.kind == "u" and self.program.dtype(ref).kind == "f":
                 raise NotHere  # what becomes of negative numbers differs between compilers
-        self.program.statements.append(Map(found, out, ins))
+        boxes = self.pieces.boxes(ins) if out.storage not in self._written else []
+        self._written.add(out.storage)
+        if not boxes:
+            self.program.statements.append(Map(found, out, ins))
+            return out
+        parts = []
+        for box in boxes:
+            part = self.program.array(tuple([last - first for first, last in box]), dtype)
+            part = part.spread(part.shape)
+            self.program.statements.append(Map(found, part, tuple([self.pieces.part(ref, box) for ref in ins])))
+            parts.append((box, part))
+        return self.joined(out, parts)
+
+    def joined(self, out: Ref, parts: Sequence[tuple[Box, Ref]]) -> Ref:
+        """``out``, a new array, put together of parts, each in a box of it that it fills."""
+        dtype = self.program.dtype(out)
+        for box, part in parts:
+            copy = Apply("", COPY, (dtype,), dtype)
+            self.program.statements.append(Map(copy, self.pieces.part(out, box), (part.spread(part.shape),)))
+        self._written.add(out.storage)
+        if all(self.program.dtype(part) == dtype for _, part in parts):
+            self.pieces.enter(out, parts)
         return out
 
     def copied(self, ref: Ref, strides: tuple[int, ...] | None = None) -> Ref:

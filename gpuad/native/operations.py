@@ -154,10 +154,11 @@ def _concatenate(s: Lowering, step: Step, i: int) -> Ref:
         ref = s.operand(a)
         if not ref.shape:
             raise NotHere
-        there = (*[slice(None)] * axis, slice(at, at + ref.shape[axis]))
-        pieces.append((there, ref, None))
+        ends = [(0, n) for n in ref.shape]
+        ends[axis] = at, at + ref.shape[axis]
+        pieces.append((tuple(ends), ref))
         at += ref.shape[axis]
-    return s.put(s.new(step), pieces)
+    return s.joined(s.new(step), pieces)
 
 
 @lowers("stack")
@@ -175,14 +176,17 @@ def _roll(s: Lowering, step: Step, i: int) -> Ref:
     for shift, axis in zip(step.params["shifts"], axes, strict=True):
         n = x.shape[axis]
         k = shift % n
-        choices.append([(slice(k, None), slice(None, n - k)), (slice(None, k), slice(n - k, None))][: 1 + bool(k)])
-    pieces = []
+        choices.append([((k, n), (0, n - k)), ((0, k), (n - k, n))][: 1 + bool(k)])
+    parts = []
     for chosen in itertools.product(*choices):
-        there, here = [slice(None)] * len(x.shape), [slice(None)] * len(x.shape)
+        there, here = [(0, n) for n in x.shape], [(0, n) for n in x.shape]
         for axis, (a, b) in zip(axes, chosen, strict=True):
             there[axis], here[axis] = a, b
-        pieces.append((tuple(there), x, tuple(here)))
-    return s.put(s.new(step), pieces)
+        whole = x.spread(x.shape)
+        offset = x.offset + sum(first * stride for (first, _), stride in zip(here, whole.strides, strict=True))
+        shape = tuple([last - first for first, last in here])
+        parts.append((tuple(there), Ref(x.storage, offset, whole.strides, shape).spread(shape)))
+    return s.joined(s.new(step), parts)
 
 
 @lowers("pad")
@@ -239,6 +243,7 @@ def _write(s: Lowering, step: Step, i: int) -> Ref:
     if arrays:
         raise NotHere
     out = s.operand(x) if x not in (v,) and s.may_overwrite(x, i) else s.copied(s.operand(x), s.new(step).strides)
+    s.pieces.forget(out.storage)
     at = at_index(step.params["key"])
     there = look(out, lambda whole: at(look_along(whole, step.params["steps"])))
     if there is None:

@@ -55,6 +55,10 @@ class Map(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         return self.out.shape
 
+    @property
+    def reads(self) -> tuple[Ref, ...]:
+        return self.ins
+
 
 class Fold(NamedTuple):
     """``x`` summed up (``how`` is ``"add"``), or its largest or smallest entries (``"maximum"``, ``"minimum"``): over
@@ -68,6 +72,10 @@ class Fold(NamedTuple):
     def shape(self) -> tuple[int, ...]:
         return self.x.shape
 
+    @property
+    def reads(self) -> tuple[Ref, ...]:
+        return (self.x,)
+
 
 class Product(NamedTuple):
     """The matrix product of the last two axes, for each index of those before."""
@@ -75,6 +83,10 @@ class Product(NamedTuple):
     x: Ref
     y: Ref
     out: Ref
+
+    @property
+    def reads(self) -> tuple[Ref, ...]:
+        return self.x, self.y
 
 
 Statement = Map | Fold | Product

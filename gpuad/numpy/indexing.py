@@ -85,6 +85,10 @@ def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     no_options("compress", out=out)
     a, axis = _axis_of(a, axis)
     condition = _constant(condition, a, bool)
+    if condition.ndim != 1:
+        raise UnsupportedError(
+            f"compress: condition must have one axis, got shape {condition.shape}; with condition.ravel() it has"
+        )
     (chosen,) = home(condition).function("nonzero")(condition)
     return getitem(a, (slice(None),) * axis + (chosen,))
 

@@ -81,8 +81,18 @@ def _in_loops(m: int, work: int, n: int) -> bool:
 
 def fits(ref: Ref) -> bool:
     """Whether BLAS can take the matrices as they lie, in rows or in columns."""
+    return _in_rows(ref) or _in_rows(_transposed(ref))
+
+
+def _in_rows(ref: Ref) -> bool:
     (m, n), (s, t) = ref.shape[-2:], ref.strides[-2:]
-    return ((t == 1 or n == 1) and (s >= n or m == 1)) or ((s == 1 or m == 1) and (t >= m or n == 1))
+    return (t == 1 or n == 1) and (s >= n or m == 1)
+
+
+def _transposed(ref: Ref) -> Ref:
+    """As to the last two axes."""
+    (m, n), (s, t) = ref.shape[-2:], ref.strides[-2:]
+    return ref._replace(shape=(*ref.shape[:-2], n, m), strides=(*ref.strides[:-2], t, s))
 
 
 def text_of(product: Product, program: Program) -> Text:
@@ -114,7 +124,6 @@ _ROWS, _COLUMNS, _PLAIN, _TRANSPOSED = 101, 102, 111, 112
 def _lying(ref: Ref, order: int) -> tuple[int, int]:
     """Whether a matrix is to be transposed, and how far apart its rows, or columns, are."""
     (m, n), (s, t) = ref.shape[-2:], ref.strides[-2:]
-    in_rows, in_columns = (t == 1 or n == 1) and (s >= n or m == 1), (s == 1 or m == 1) and (t >= m or n == 1)
     if order == _ROWS:
-        return (_PLAIN, max(s, n)) if in_rows else (_TRANSPOSED, max(t, m))
-    return (_PLAIN, max(t, m)) if in_columns else (_TRANSPOSED, max(s, n))
+        return (_PLAIN, max(s, n)) if _in_rows(ref) else (_TRANSPOSED, max(t, m))
+    return (_PLAIN, max(t, m)) if _in_rows(_transposed(ref)) else (_TRANSPOSED, max(s, n))

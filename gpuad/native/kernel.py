@@ -18,7 +18,7 @@ from ..fused.c_types import key_of
 from ..fused.host import flags
 from . import blas, loops
 from .nests import Nests
-from .program import DType, Product, Program, Ref, is_in_rows
+from .program import DType, Product, Program, Ref, ends, rows
 
 #: What a place of a nest lies in, as kernels/host_program.h numbers it.
 _IN_INNER, _IN_CONSTANTS, _IN_NUMBERS, _IN_ARRAYS = range(4)
@@ -142,7 +142,7 @@ class Kernel:
 
 def _new(ref: Ref, dtype: str) -> str:
     """The text that makes an array which lies in memory as the view does."""
-    if is_in_rows(ref):
+    if ref.has_strides(rows(ref.shape)):
         return f"empty({ref.shape}, {dtype})"
     order = sorted(range(len(ref.shape)), key=lambda k: -ref.strides[k])
     back = tuple([order.index(k) for k in range(len(order))])
@@ -157,8 +157,7 @@ def _aligned(size: int) -> tuple[Any, int]:
 
 def lying(x: Any, strides: tuple[int, ...]) -> Any:
     """A copy of ``x`` with these strides, in bytes."""
-    first = sum((n - 1) * s for n, s in zip(x.shape, strides, strict=True) if s < 0)
-    last = sum((n - 1) * s for n, s in zip(x.shape, strides, strict=True) if s > 0)
+    first, last = ends(x.shape, strides)
     made = np.ndarray(x.shape, x.dtype, np.empty(last - first + x.itemsize, np.uint8), -first, strides)
     made[...] = x
     return made

@@ -18,9 +18,8 @@ from ..fused.plan import Plan
 from ..fused.plan import Step as PlanStep
 from ..fused.staging import operation_on
 from .pieces import Box, Pieces
-from .program import DType, Fold, Map, Program, Ref, Statement, is_dense, rows
+from .program import DType, Fold, Map, Program, Ref, Statement, ends, is_dense, rows
 
-_KINDS = frozenset("?fdFD")
 COPY = "{0}"
 
 
@@ -85,16 +84,15 @@ class Lowering:
 
     def finish(self, outs: Sequence[int]) -> list[Ref]:
         """Make results of the values that are wanted: arrays of their own."""
-        results, taken = [], set()
+        results = []
         for k, place in enumerate(outs):
             ref, value = self.refs[place], self.values[place]
             storage = self.program.storages[ref.storage]
             strides = self.lying(value)
-            whole = ref.offset == 0 and storage.size == value.spec.size and _same_strides(ref, strides)
-            if storage.kind != "inner" or not whole or ref.storage in taken:
+            whole = ref.offset == 0 and storage.size == value.spec.size and ref.has_strides(strides)
+            if storage.kind != "inner" or not whole:
                 ref = self.copied(ref, strides)
                 storage = self.program.storages[ref.storage]
-            taken.add(ref.storage)
             storage.kind, storage.index = "result", k
             results.append(ref)
         self._drop_unread()
@@ -246,14 +244,14 @@ class Lowering:
             raise NotHere
         return found
 
-    def put(self, target: Ref, pieces: Iterable[tuple[Any, Ref, Any]]) -> Ref:
-        """Write into ``target`` at indices; each piece is ``(index there, what, index here)``."""
-        for there, ref, here in pieces:
-            place, part = look(target, at_index(there)), look(ref, at_index(here)) if here is not None else ref
-            if place is None or part is None:
+    def put(self, target: Ref, pieces: Iterable[tuple[Any, Ref]]) -> Ref:
+        """Write into ``target`` at indices; each piece is ``(index, what)``."""
+        for index, ref in pieces:
+            place = look(target, at_index(index))
+            if place is None:
                 raise NotHere
             if math.prod(place.shape):
-                self.map(COPY, place, [part])
+                self.map(COPY, place, [ref])
         return target
 
     def may_overwrite(self, place: int, i: int) -> bool:
@@ -286,14 +284,9 @@ def _unfit(value: Value) -> bool:
     return not value.spec.size or dtype.kind not in "fciub" or dtype.char in "egG" or not dtype.isnative
 
 
-def _same_strides(ref: Ref, strides: tuple[int, ...]) -> bool:
-    return all(n == 1 or a == b for a, b, n in zip(ref.strides, strides, ref.shape, strict=True))
-
-
 def look(ref: Ref, function: Callable[[Any], Any]) -> Ref | None:
     """What ``function`` makes of a view, if that is a view: found out on an array of bytes that lies likewise."""
-    first = sum((n - 1) * s for n, s in zip(ref.shape, ref.strides, strict=True) if s < 0)
-    last = sum((n - 1) * s for n, s in zip(ref.shape, ref.strides, strict=True) if s > 0)
+    first, last = ends(ref.shape, ref.strides)
     memory = np.empty(last - first + 1, np.int8)
     dummy = np.ndarray(ref.shape, np.int8, memory, -first, ref.strides)
     found = function(dummy)

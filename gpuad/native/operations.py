@@ -164,7 +164,7 @@ def _concatenate(s: Lowering, step: Step, i: int) -> Ref:
 @lowers("stack")
 def _stack(s: Lowering, step: Step, i: int) -> Ref:
     along = [slice(None)] * step.params["axis"]
-    return s.put(s.new(step), [((*along, k), s.operand(a), None) for k, a in enumerate(step.args)])
+    return s.put(s.new(step), [((*along, k), s.operand(a)) for k, a in enumerate(step.args)])
 
 
 @lowers("roll")
@@ -197,7 +197,7 @@ def _pad(s: Lowering, step: Step, i: int) -> Ref:
     out = s.new(step)
     s.map(COPY, out, [s.program.constant(value, s.program.dtype(out))])
     inner = tuple([slice(b, b + n) for (b, _), n in zip(step.params["widths"], x.shape, strict=True)])
-    return s.put(out, [(inner, x, None)])
+    return s.put(out, [(inner, x)])
 
 
 #: Of larger arrays it isn't found out which entries are filled.

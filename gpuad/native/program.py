@@ -43,6 +43,10 @@ class Ref(NamedTuple):
         strides = tuple([s if n != 1 else 0 for s, n in zip(self.strides, self.shape, strict=True)])
         return Ref(self.storage, self.offset, (0,) * new + strides, shape)
 
+    def has_strides(self, strides: tuple[int, ...]) -> bool:
+        """Whether it goes through memory like that; strides along axes of length 1 don't count."""
+        return all(n == 1 or a == b for a, b, n in zip(self.strides, strides, self.shape, strict=True))
+
 
 class Map(NamedTuple):
     """``out[i] = apply(*[x[i] for x in ins])`` for all ``i``; all of one shape."""
@@ -148,7 +152,7 @@ def is_dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     return True
 
 
-def is_in_rows(ref: Ref) -> bool:
-    """Whether a view goes through its entries as an array in rows does."""
-    pairs = zip(ref.shape, ref.strides, rows(ref.shape), strict=True)
-    return all(n == 1 or have == want for n, have, want in pairs)
+def ends(shape: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, int]:
+    """Where the lowest and the highest entry lie, from the one at index 0."""
+    steps = [(n - 1) * s for n, s in zip(shape, strides, strict=True)]
+    return sum(s for s in steps if s < 0), sum(s for s in steps if s > 0)

@@ -28,9 +28,8 @@ def is_derived(s, f, args):
     return True
 
 
-@pytest.mark.parametrize("s", all_samples(), ids=lambda s: s.label)
-def test_samples(s):
-    args = inputs(s, numpy_backend)
+def program_of(s, args):
+    """What a sample computes, with its pullback if it has one."""
 
     def value(*args):
         return s.f(gnp, *args)
@@ -39,7 +38,13 @@ def test_samples(s):
         found, pull = vjp(value, *args)
         return found, pull(tree_map(np.ones_like, found))
 
-    plain = pullback if is_derived(s, value, args) else value
+    return pullback if is_derived(s, value, args) else value
+
+
+@pytest.mark.parametrize("s", all_samples(), ids=lambda s: s.label)
+def test_samples(s):
+    args = inputs(s, numpy_backend)
+    plain = program_of(s, args)
     jitted = jit(plain)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore" if s.label.startswith(RANDOM) else "error", "gpuad.jit")

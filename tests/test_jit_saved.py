@@ -23,16 +23,15 @@ import pytest
 import gpuad
 import gpuad.numpy as gnp
 import gpuad.ops
-from gpuad import grad, hessian, jit, jvp, load_jit, value_and_grad, vjp, vmap
+from gpuad import grad, hessian, jit, jvp, load_jit, value_and_grad, vmap
 from gpuad.backend import numpy_backend
-from gpuad.core.pytree import tree_map
 from gpuad.errors import NotRecordedError, SavedFileError, UnsupportedError
 from gpuad.graph import saved_file
 from gpuad.graph.data import name_of, operation
 from gpuad.ops.declare import registry
 from samples import all_samples
 from test_jit import assert_same, normal
-from test_jit_samples import RANDOM, is_derived
+from test_jit_samples import RANDOM, program_of
 from test_ops import inputs
 
 # -- programs -----------------------------------------------------------------------------------------
@@ -220,15 +219,7 @@ def test_samples_of_primitives(s, tmp_path):
     if s.label.startswith((*RANDOM, *SOLVERS)):
         pytest.skip("isn't recorded")
     args = inputs(s, numpy_backend)
-
-    def value(*args):
-        return s.f(gnp, *args)
-
-    def pullback(*args):
-        found, pull = vjp(value, *args)
-        return found, pull(tree_map(np.ones_like, found))
-
-    plain = pullback if is_derived(s, value, args) else value
+    plain = program_of(s, args)
     path = tmp_path / "f"
     jit(plain).save(path, *args)
     loaded = load_jit(path)

@@ -9,10 +9,13 @@ instructions ahead, and a long chain of functions would leave it idle.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .c_types import names_in
 from .plan import Plan, Step
+
+if TYPE_CHECKING:
+    from .pending import Apply
 
 #: Functions of a few instructions, and how many the others have, about.
 _CHEAP = frozenset(
@@ -182,5 +185,10 @@ def instructions(scalar: str) -> int:
     return named + (_OF_A_QUOTIENT if "/" in scalar or "sqrt" in scalar else 1)
 
 
-def takes_angles(step: Step | None) -> bool:
+def takes_angles(step: Step | Apply | None) -> bool:
     return step is not None and bool(ANGLES.search(step.scalar)) and step.takes[0].kind == "f"
+
+
+def of_any(text: str) -> str:
+    """With functions that take angles of any size; of complex numbers they all do."""
+    return ANGLES.sub(r"\1_of_any(", text)

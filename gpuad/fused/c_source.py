@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from .c_loops import Loops
-from .c_order import ANGLES, Order, Segment, takes_angles
+from .c_order import Order, Segment, of_any, takes_angles
 from .c_types import (
     cast,
     check,
@@ -267,7 +267,7 @@ class _Writer:
         for v, step in enumerate(self.plan.steps, self.order.steps_from):
             if self.order.in_row[v] or self.order.phase[v] != phase:
                 continue
-            self._define(v, _of_any(self._expression(step)) if step.fold is None else self._folded(v, step))
+            self._define(v, of_any(self._expression(step)) if step.fold is None else self._folded(v, step))
         for o, output in enumerate(self.plan.outputs):
             if not output.per_row or self.order.phase[output.value] != phase:
                 continue
@@ -359,7 +359,7 @@ class _Writer:
         angles = [v for v in segment.computes if takes_angles(self.order.step(v))]
         if angles:
             self.put(f"if ({self._look_for_wide(angles, segment, phase, loop)})")
-            self._put_loop(_loop(loop, map(_of_any, points)), apart)
+            self._put_loop(_loop(loop, map(of_any, points)), apart)
             self.put("else")
         pragma = "#pragma omp simd" + "".join(f" reduction({r})" for r in reductions)
         self._put_loop([pragma, *_loop(loop, points)], apart)
@@ -478,8 +478,3 @@ class _Writer:
 
 def _loop(head: str, body: Iterable[str]) -> list[str]:
     return [head, *[f"    {line}" for line in body], "}"]
-
-
-def _of_any(text: str) -> str:
-    """With functions that take angles of any size; of complex numbers they all do."""
-    return ANGLES.sub(r"\1_of_any(", text)

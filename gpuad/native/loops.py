@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ..fused.c_order import ANGLES
+from ..fused.c_order import of_any, takes_angles
 from ..fused.c_types import cast, from_sum, in_complex, least_of, load, memory_type, sum_type, value_type
-from .nests import Nest, takes_angles
+from .nests import Nest
 from .program import DType, Fold, Map, Program, Ref
 
 #: Longer loops that sum up do so in blocks of this many entries.
@@ -91,14 +91,14 @@ class _Writer:
 
     # -- text --
     def text(self) -> Text:
-        angles = any(isinstance(s, Map) and takes_angles(s) for s in self.nest.statements)
+        angles = any(isinstance(s, Map) and takes_angles(s.apply) for s in self.nest.statements)
         lines = self._loops(examine=angles)
         if angles:
             lines = [
                 "int64_t wide = 0;",
                 *lines,
                 "if (wide) {",
-                *_indented(map(_of_any, self._loops(examine=False))),
+                *_indented(map(of_any, self._loops(examine=False))),
                 "}",
             ]
         head = []
@@ -224,7 +224,7 @@ class _Writer:
                     cast(value(ref), self.program.dtype(ref), want) for ref, want in zip(s.ins, takes, strict=True)
                 ]
                 scalar = in_complex(s.apply.scalar) if takes[-1].kind == "c" else s.apply.scalar
-                if examine and takes_angles(s):
+                if examine and takes_angles(s.apply):
                     lines += [f"wide |= has_wide_angle({v});" for v in values]
                 text = scalar.format(*values)
                 if scalar == "{0}":
@@ -277,8 +277,3 @@ def _sum(fold: Fold, program: Program) -> str:
 
 def _indented(lines: Iterable[str]) -> list[str]:
     return [line if line.startswith("#") else f"    {line}" for line in lines]
-
-
-def _of_any(text: str) -> str:
-    """With functions that take angles of any size."""
-    return ANGLES.sub(r"\1_of_any(", text)

@@ -6,7 +6,7 @@ writes it. Values that only one nest knows are no arrays at all, but variables i
 
 from __future__ import annotations
 
-from ..fused.c_order import ANGLES, instructions
+from ..fused.c_order import instructions, takes_angles
 from .program import Fold, Map, Product, Program, Ref, Statement
 
 #: A nest takes no more statements when it has so many instructions, about: compilers take long for long loops.
@@ -15,11 +15,6 @@ LONG = 200
 ROUND = 40
 #: So many nests back is looked for one that a statement can join.
 _BACK = 24
-
-
-def takes_angles(statement: Map) -> bool:
-    """Whether it has functions that are fast for angles of a usual size alone."""
-    return bool(ANGLES.search(statement.apply.scalar)) and statement.apply.takes[0].kind == "f"
 
 
 class Nest:
@@ -110,7 +105,7 @@ class Nests:
         ins = statement.ins if isinstance(statement, Map) else (statement.x,)
         # The entries of a sum are there when its loops have ended.
         same = statement.out if isinstance(statement, Map) else None
-        angles = isinstance(statement, Map) and takes_angles(statement)
+        angles = isinstance(statement, Map) and takes_angles(statement.apply)
         earliest = 0
         for ref in ins:
             if ref.storage in self._uses:

@@ -138,8 +138,7 @@ class Kernel:
         if len(bounds) == 1:
             failed = self._run(frame, -1, 0, 0, 0)
         else:
-            helpers = min(threads(), len(bounds)) - 1
-            failed = self._in_threads(frame, chunks, helpers) if helpers else self._alone(frame, chunks)
+            failed = self._in_threads(frame, chunks) if threads() > 1 else self._alone(frame, chunks)
         if failed:
             raise MemoryError("there is no memory for a row's buffers in a fused kernel")
         if kept:
@@ -153,27 +152,15 @@ class Kernel:
             failed |= bool(self._run(frame, chunks.split, *bounds, k))
         return failed
 
-    def _in_threads(self, frame: bytes, chunks: _Chunks, helpers: int) -> bool:
-        following = itertools.count().__next__
+    def _in_threads(self, frame: bytes, chunks: _Chunks) -> bool:
         run, split, bounds = self._run, chunks.split, chunks.bounds
+        failed = [False] * len(bounds)
 
-        def work() -> bool:
-            failed = False
-            while (k := following()) < len(bounds):
-                failed |= bool(run(frame, split, *bounds[k], k))
-            return failed
+        def work(k: int) -> None:
+            failed[k] = bool(run(frame, split, *bounds[k], k))
 
-        futures = []
-        try:
-            for _ in range(helpers):
-                futures.append(_pool().submit(work))
-        except RuntimeError:  # the interpreter is about to end, and starts no threads any more
-            pass
-        failed = work()
-        for future in futures:
-            if not future.cancel():  # one that waits for a thread isn't needed now
-                failed |= future.result()
-        return failed
+        spread(work, len(bounds))
+        return any(failed)
 
     def _cut(self, lengths: tuple[int, ...]) -> _Chunks:
         outputs = list(zip(self.plan.outputs, self._sums, strict=True))
@@ -206,19 +193,29 @@ class Kernel:
 
 
 @functools.cache
-def _address() -> Callable[[Any], int]:
-    """What gives the address of an array's entries.
+def head() -> int | None:
+    """How many bytes of an array object stand before the address of its entries; ``None`` where that isn't known.
 
     In NumPy's C interface it stands right behind the head of the object; read there, it costs a tenth of what
     ``array.ctypes.data`` does, and that would be most of a small call.
     """
     import ctypes
 
-    cell, head = ctypes.c_void_p.from_address, object.__basicsize__
-    probe = np.empty(1)
-    if sys.implementation.name == "cpython" and cell(id(probe) + head).value == probe.ctypes.data:
-        return lambda array: cell(id(array) + head).value or 0
-    return lambda array: int(array.ctypes.data)
+    probe, size = np.empty(1), object.__basicsize__
+    if sys.implementation.name != "cpython":
+        return None
+    return size if ctypes.c_void_p.from_address(id(probe) + size).value == probe.ctypes.data else None
+
+
+@functools.cache
+def _address() -> Callable[[Any], int]:
+    """What gives the address of an array's entries."""
+    import ctypes
+
+    cell, before = ctypes.c_void_p.from_address, head()
+    if before is None:
+        return lambda array: int(array.ctypes.data)
+    return lambda array: cell(id(array) + before).value or 0
 
 
 def _number(dtype: DType) -> Callable[[Any], tuple[Any, ...]]:
@@ -262,7 +259,7 @@ def spread(work: Callable[[int], None], count: int) -> None:
         pass
     some()
     for future in futures:
-        if not future.cancel():
+        if not future.cancel():  # one that waits for a thread isn't needed now
             future.result()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..fused import compiler
 from ..fused.c_types import key_of
-from ..fused.host import flags
+from ..fused.host import flags, head
 from . import blas, loops
 from .nests import Nests
 from .program import DType, Product, Program, Ref, ends, rows
@@ -78,7 +78,7 @@ class Source:
         self.code = np.array(code, np.int64)
         self.text = "\n".join(
             [
-                f"#define GPUAD_HEAD {object.__basicsize__}",
+                f"#define GPUAD_HEAD {head()}",
                 f"#define GPUAD_BLAS_INT int{blas.bits()}_t",
                 '#include "host_program.h"',
                 *[f"static void nest{k}(char **p) {{\n{body}\n}}" for body, k in functions.items()],
@@ -95,6 +95,8 @@ class Kernel:
     def __init__(self, program: Program, signature: Signature) -> None:
         import ctypes
 
+        if head() is None:
+            raise compiler.CompilerUnavailable("this interpreter doesn't keep arrays as CPython does")
         self.source = Source(program, signature)
         library = compiler.shared_library(self.source.text, _flags())
         known = blas.find()

@@ -18,7 +18,7 @@ from .core.filled import zeros_like
 from .core.level import innermost_level, running
 from .core.pytree import leaves, tree_map
 from .core.untraced import settled
-from .custom import HOLE, Application, UserPrimitive
+from .custom_calls import HOLE, Application, UserPrimitive
 from .errors import UnsupportedError
 from .fused.pending import settle
 from .transforms.forward import jvp

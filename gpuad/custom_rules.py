@@ -14,7 +14,8 @@ from .core.level import innermost_level
 from .core.primitive import Pull
 from .core.pytree import leaves, tree_map
 from .core.tape import Tape
-from .custom import Application, UserPrimitive, holds_traced, stated
+from .custom import stated
+from .custom_calls import Application, UserPrimitive, holds_traced
 from .errors import MissingRuleError, RuleError, UnsupportedError
 from .transforms.batched_calls import BatchRule
 from .transforms.gradients import check_function, input_spec, vjp

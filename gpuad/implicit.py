@@ -22,7 +22,8 @@ from .core.batch import looped
 from .core.box import Box, sample, spec_of
 from .core.closure import Closure
 from .core.pytree import leaves, tree_map
-from .custom import Application, UserPrimitive, defjvp, defvjp
+from .custom import defjvp, defvjp
+from .custom_calls import Application, UserPrimitive
 from .errors import UnsupportedError
 from .numpy.frontend import functions
 from .transforms.forward import jvp, linearize

@@ -13,7 +13,7 @@ from ..core.foreign import Foreign
 from ..core.level import Level
 from ..core.primitive import Primitive
 from ..core.pytree import children, is_leaf, leaves, rebuild, tree_map
-from ..custom import Application, UserPrimitive, holds_traced
+from ..custom_calls import Application, UserPrimitive, holds_traced
 from ..errors import NotDifferentiableError
 from ..ops.declare import registry
 from ..util import toposort

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import custom
 from ..core.primitive import Primitive
-from ..custom import Stage, UserPrimitive
+from ..custom_calls import Stage, UserPrimitive
 from ..util import subval
 from .vspaces import dense, getval, vspace
 

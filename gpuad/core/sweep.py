@@ -58,6 +58,8 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
                 c = table[ans]
                 if c is None:
                     table[ans] = g
+                elif owned[ans] and type(c) is ndarray and type(g) is ndarray:
+                    c += g
                 else:
                     table[ans], owned[ans] = add(c, g, owned[ans])
         elif plain:

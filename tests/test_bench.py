@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import types
 
 import numpy as np
 import pytest
@@ -18,10 +17,10 @@ import pytest
 import gpuad
 from bench import peer_goals
 from bench.suite import agreement, command, compare, counting, machine, results, session, timing
-from bench.suite.adapters import Adapter, ByHand, Gpuad, GpuadJit, GpuadUnfused
+from bench.suite.adapters import Adapter, ByHand, Gpuad
 from bench.suite.peers import contestants
 from bench.suite.report import page, write_figures
-from bench.suite.workload import Workload, repeat
+from bench.suite.workload import Case, Workload, repeat
 from bench.suite.workloads import ALL, GROUPS
 from command_line import COMMAND, environment, run_gpuad
 
@@ -113,6 +112,23 @@ def test_a_wrong_gradient_is_refused_by_name_and_not_timed(spoil, first):
     assert results.refused(document) == [(case["name"], "autograd", f"refused: {refused['why']}")]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "spoil", "why"),
+    [
+        ("float32", lambda f, x, y: (f, x, y.astype("float64")), "its gradient in input 1 is of float64, not float32"),
+        ("float64", lambda f, x, y: (f, x, y.astype("float32")), "its gradient in input 1 is of float32, not float64"),
+        ("float32", lambda f, x, y: (f, x * np.float32(1.001), y), "its gradient in input 0 is off by"),
+    ],
+)
+def test_another_precision_is_refused(dtype, spoil, why):
+    case = Case(SMALL, {"n": 7, "dtype": dtype})
+    inputs = [x.astype(dtype) for x in SMALL.inputs(np.random.default_rng(0), 7)]
+    right = [np.asarray(r) for r in by_hand(np, *inputs)]
+    wrong = agreement.judge(case, inputs, {"right": right, "peer": [np.asarray(r) for r in spoil(*right)]})
+    assert set(wrong) == {"peer"}
+    assert wrong["peer"].startswith(why)
+
+
 def test_gpuad_itself_is_refused_when_it_is_wrong(monkeypatch):
     right = gpuad.value_and_grad
     monkeypatch.setattr(gpuad, "value_and_grad", lambda f, n: lambda *a: (right(f, n)(*a)[0], (a[0], a[1])))
@@ -151,14 +167,6 @@ def test_the_suite_has_what_it_should():
 
 def test_repeat_is_a_loop_unless_the_namespace_has_one():
     assert repeat(np, lambda t, a, b: (a + t, b * 2), (0, 1), 4) == (6, 16)
-
-
-def test_what_gpuad_does_not_have_yet_takes_no_part(monkeypatch):
-    earlier = types.SimpleNamespace(fusion=types.ModuleType("gpuad.fusion"))
-    monkeypatch.setitem(sys.modules, "gpuad", earlier)
-    assert "no jit" in GpuadJit().missing()
-    assert "doesn't fuse" in GpuadUnfused().missing()
-    assert Gpuad().missing() is None
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs POSIX signals")
@@ -282,7 +290,7 @@ def test_a_run_whose_time_is_up_says_what_it_left_out():
     assert (document["cases"], document["left_out"], document["finished"]) == ([], [SMALL.cases(False)[0].name], False)
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"schema": "gpuad-bench/0"}'])
+@pytest.mark.parametrize("text", ["[]", "{", '{"schema": "gpuad-bench/0"}', '{"schema": "gpuad-bench/1", "run": {}}'])
 def test_a_file_of_something_else_is_refused(tmp_path, text):
     path = tmp_path / "x.json"
     path.write_text(text)
@@ -395,7 +403,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(document):
 def test_pictures_are_written_as_files(document, tmp_path):
     paths = write_figures([("a", document)], tmp_path)
     vectors = [p for p in paths if p.suffix == ".svg"]
-    assert {p.name for p in vectors} >= {"a-ratios-cpu.svg", "a-roofline-cpu.svg"}
+    assert {p.name for p in vectors} >= {"a-ratios-cpu-overhead.svg", "a-roofline-cpu.svg"}
     import xml.etree.ElementTree as tree
 
     for path in vectors:
@@ -426,6 +434,9 @@ def test_the_command_measures_reports_and_compares(tmp_path, monkeypatch):
         (["abacus"], 2, "no workload has 'abacus' in its name"),
         (["--peers", "abacus"], 2, "nobody is called abacus"),
         (["--threads", "0"], 2, "at least 1"),
+        (["--budget", "-5"], 2, "-5 is not a positive number"),
+        (["--budget", "soon"], 2, "invalid _positive value: 'soon'"),
+        (["compare", "a", "b", "--tolerance", "nan"], 2, "nan is not a positive number"),
         (["report", "missing.json"], 1, "missing.json: No such file"),
     ],
 )
@@ -457,13 +468,13 @@ def test_control_c(tmp_path):
     words = ["bench", "--quick", "overhead", "--peers", "by hand", "-o", str(target)]
     process = subprocess.Popen(
         [*COMMAND, *words], env=environment(), cwd="/", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     for line in process.stderr:
         if b"[3/" in line:
             break
     time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and its child
+    process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in error

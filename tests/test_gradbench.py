@@ -356,6 +356,21 @@ def test_every_answer_is_sent_at_once():
         assert tool.wait(timeout=60) == 0
 
 
+def test_bytes_that_are_no_text_are_answered_and_a_reader_that_leaves_ends_the_tool():
+    tool = subprocess.Popen(
+        [sys.executable, "-m", "bench.gradbench"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment({"GPUAD_BACKEND": "numpy"}), cwd=ROOT,
+    )  # fmt: skip
+    with tool:
+        os.write(tool.stdin.fileno(), b"\xff\xfe\n")
+        assert json.loads(tool.stdout.readline())["success"] is False
+        tool.stdout.close()
+        os.write(tool.stdin.fileno(), b'{"id": 1, "kind": "start"}\n')
+        assert tool.stderr.read() == b""
+        assert tool.wait(timeout=60) == 141
+
+
 def test_runs_go_on_until_they_are_as_many_and_as_long_as_asked():
     assert len(ask("lse", "primal", {"x": [1.0]}, min_runs=4)["timings"]) == 4
     assert len(ask("lse", "primal", {"x": [1.0]}, min_runs=0)["timings"]) == 1

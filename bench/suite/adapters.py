@@ -185,21 +185,13 @@ class GpuadUnfused(Gpuad):
 
     name = "gpuad unfused"
 
-    def missing(self) -> str | None:
-        import gpuad
-
-        if not callable(getattr(gpuad, "fusion", None)):
-            return "this gpuad doesn't fuse yet, so it would be measured twice"
-        return super().missing()
-
     def prepare(self, case: Case) -> Call:
         import gpuad
 
         call = super().prepare(case)
-        switch: Any = gpuad.fusion
 
         def unfused(*inputs: Any) -> Any:
-            with switch(False):
+            with gpuad.fusion(False):
                 return call(*inputs)
 
         return unfused
@@ -211,19 +203,10 @@ class GpuadJit(Gpuad):
     name = "gpuad jit"
     first_call_guess = 2.0
 
-    def missing(self) -> str | None:
-        import gpuad
-
-        if not hasattr(gpuad, "jit"):
-            return "this gpuad has no jit yet"
-        return super().missing()
-
     def prepare(self, case: Case) -> Call:
         import gpuad
 
-        jit: Any = gpuad.jit  # type: ignore[attr-defined, unused-ignore]
-        call: Call = jit(super().prepare(case))
-        return call
+        return gpuad.jit(super().prepare(case))
 
 
 class Autograd(Adapter):

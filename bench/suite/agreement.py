@@ -25,7 +25,9 @@ def judge(case: Case, inputs: Arrays, results: Mapping[str, Arrays]) -> dict[str
     right: list[str] = []
     for name, result in results.items():
         # Beside a reference, the entries say more than random directions, and take less time.
-        if not right:
+        if why := _unlike_dtype(case, result):
+            pass
+        elif not right:
             why = referee.objection(result)
         else:
             found = _difference(case, result, results[right[0]])
@@ -70,6 +72,14 @@ def _difference(case: Case, result: Arrays, reference: Arrays) -> Entry | str | 
         place = numpy.unravel_index(int(numpy.argmax(errors)), errors.shape)  # of nan, if there is any
         if not errors[place] <= case.rtol * scale:
             return Entry(part, tuple(map(int, place)), float(errors[place]), scale, k)
+    return None
+
+
+def _unlike_dtype(case: Case, result: Arrays) -> str | None:
+    """Who computes in another precision than was asked for does less, or more, than the others."""
+    for k, r in enumerate(result):
+        if r.dtype != case.dtype:
+            return f"its {_part(case, k)} is of {r.dtype}, not {case.dtype}"
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import math
 import os
 import subprocess
 import sys
@@ -51,8 +52,8 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="measure", allow_abbrev=False)
     _add_choices(run)
     run.add_argument("--quick", action="store_true", help=f"small sizes, {QUICK_BUDGET:.0f} s")
-    run.add_argument("--budget", type=float, metavar="S", help="seconds after which no further workload is begun")
-    run.add_argument("--threads", type=int, default=1, metavar="N", help="for every library (default 1)")
+    run.add_argument("--budget", type=_positive, metavar="S", help="seconds after which no further workload is begun")
+    run.add_argument("--threads", type=_at_least_one, default=1, metavar="N", help="for every library (default 1)")
     run.add_argument("-o", "--output", metavar="FILE.json", help="default: gpuad-bench-<date>.json in this folder")
     run.add_argument("--replace", action="store_true", help="write over a file that exists")
     listed = commands.add_parser("list", help="the workloads, and who takes part", allow_abbrev=False)
@@ -66,7 +67,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
     compare.add_argument("before", metavar="BEFORE.json")
     compare.add_argument("after", metavar="AFTER.json")
     compare.add_argument(
-        "--tolerance", type=float, default=0.1, metavar="R", help="relative, on top of the noise (default 0.1)"
+        "--tolerance", type=_positive, default=0.1, metavar="R", help="relative, on top of the noise (default 0.1)"
     )
     return parser
 
@@ -81,6 +82,19 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         help="who takes part beside gpuad, as `list` calls them (default: all that are installed)",
     )
     parser.add_argument("--device", choices=["cpu", "gpu"], help="on this device only (default: on all there are)")
+
+
+def _positive(text: str) -> float:
+    number = float(text)  # what isn't a number argparse reports
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _at_least_one(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: at least 1")
+    return int(text)
 
 
 # --- what is measured ----------------------------------------------------------------------------
@@ -163,8 +177,6 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    if args.threads < 1:
-        _usage(f"--threads {args.threads}: at least 1")
     if os.environ.get(_CHILD) != str(args.threads):
         return _in_child(args)
     from .session import Session
@@ -193,7 +205,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _in_child(args: argparse.Namespace) -> int:
-    """Run the same command where no library has been imported yet, so that all heed the number of threads."""
+    """Run the same command anew, where no library has been imported yet, so that all heed the number of threads."""
     from .peers import settings, slowed
 
     if warning := slowed():
@@ -202,7 +214,10 @@ def _in_child(args: argparse.Namespace) -> int:
     root = Path(__file__).resolve().parents[package.count(".") + 1]
     path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH", "")]))
     environment = {**os.environ, **settings(args.threads), _CHILD: str(args.threads), "PYTHONPATH": path}
-    child = subprocess.Popen([sys.executable, "-m", package, *args.words], env=environment)
+    command = [sys.executable, "-m", package, *args.words]
+    if os.name == "posix":  # in the place of this process, so that signals reach it
+        os.execve(sys.executable, command, environment)
+    child = subprocess.Popen(command, env=environment)
     while True:
         try:
             return child.wait()
@@ -220,11 +235,14 @@ def _report(args: argparse.Namespace) -> int:
     from .report import page, write_figures
 
     documents = [(Path(name).stem, results.load(name)) for name in args.files]
-    Path(args.output).write_text(page(documents), encoding="utf-8")
-    print(f"written: {args.output}")
-    if args.figures:
-        for path in write_figures(documents, Path(args.figures)):
+    try:
+        Path(args.output).write_text(page(documents), encoding="utf-8")
+        print(f"written: {args.output}")
+        for path in write_figures(documents, Path(args.figures)) if args.figures else ():
             print(f"written: {path}")
+    except OSError as error:
+        print(f"gpuad bench: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     return 0
 
 

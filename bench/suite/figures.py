@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .plots import LOOKS, Plot, Series, si
-from .results import FLOOR, OURS, base, best_peer, noise_of_run, on_gpu, ratio, timed
+from .results import FLOOR, OURS, base, best_peer, geometric_mean, noise_of_run, on_gpu, ratio, timed
 from .summary import seconds_text
 
 Document = Mapping[str, Any]
+_MOST_ROWS = 40
 
 
 def figures(document: Document) -> list[Plot]:
@@ -19,7 +20,7 @@ def figures(document: Document) -> list[Plot]:
     memory = [plot for gpu in devices if (plot := _memory(document, gpu))]
     if document["run"]["emulated"]:  # times would mean nothing
         return memory
-    times = [plot for gpu in devices for plot in (_ratios(document, gpu), _roofline(document, gpu)) if plot]
+    times = [plot for gpu in devices for plot in (*_ratios(document, gpu), _roofline(document, gpu)) if plot]
     return times + memory + _scalings(document)
 
 
@@ -34,32 +35,49 @@ def _where(gpu: bool) -> str:
     return "on the GPU" if gpu else "on the CPU"
 
 
-def _ratios(document: Document, gpu: bool) -> Plot | None:
-    cases = [c for c in document["cases"] if best_peer(c, gpu) and not c["scale"]]
-    if not cases:
-        return None
-    series = []
-    for label in _labels(document):
-        points = []
-        for k, case in enumerate(cases):
-            peer = best_peer(case, gpu)
-            if on_gpu(label) == gpu and peer and label in timed(case):
-                r = ratio(case, label, peer)
-                time = seconds_text(timed(case)[label]["seconds"]["median"])
-                points.append((r.value, float(k), f"{case['name']}: {label} {time}, {r.value:.2f} × {peer}"))
-        if points:
-            series.append(Series(label, label, points))
+def _ratios(document: Document, gpu: bool) -> Iterator[Plot]:
+    """One for each group but those that other pictures are of."""
     typical = max(FLOOR, noise_of_run(document)["often"])
-    return Plot(
-        f"ratios-{'gpu' if gpu else 'cpu'}",
-        f"Time {_where(gpu)} over that of the best peer; the band is noise",
-        "× the best peer's time (left is faster)",
-        "",
-        series,
-        x_text=lambda v: f"{v:g}",
-        rows=[c["name"].partition("/")[2] for c in cases],
-        band=(1 / (1 + typical), 1 + typical),
-    )
+    for group in dict.fromkeys(c["group"] for c in document["cases"]):
+        cases = [c for c in document["cases"] if c["group"] == group and not c["scale"] and best_peer(c, gpu)]
+        # Where there are many, a row is a workload at all its sizes.
+        whole = len(cases) > _MOST_ROWS
+        rows: dict[str, list[Mapping[str, Any]]] = {}
+        for case in cases:
+            rows.setdefault(case["workload"] if whole else case["name"].partition("/")[2], []).append(case)
+        series = []
+        for label in [x for x in _labels(document) if on_gpu(x) == gpu]:
+            points = [
+                (found[0], float(k), f"{name}: {label}, {found[1]}")
+                for k, (name, inside) in enumerate(rows.items())
+                if (found := _mean_ratio(inside, label, gpu))
+            ]
+            if points:
+                series.append(Series(label, label, points))
+        if rows:
+            yield Plot(
+                f"ratios-{'gpu' if gpu else 'cpu'}-{group}",
+                f"{group}: time {_where(gpu)} over that of the best peer",
+                "× the best peer's time (left is faster)",
+                "",
+                series,
+                x_text=lambda v: f"{v:g}",
+                rows=list(rows),
+                note="Geometric means over sizes. The band is noise." if whole else "The band is noise.",
+                band=(1 / (1 + typical), 1 + typical),
+            )
+
+
+def _mean_ratio(cases: Sequence[Mapping[str, Any]], label: str, gpu: bool) -> tuple[float, str] | None:
+    """Of the contestant's time to that of the best peer, and in words."""
+    found = [ratio(case, label, str(best_peer(case, gpu))) for case in cases if label in timed(case)]
+    mean = geometric_mean(r.value for r in found)
+    if mean is None:
+        return None
+    if len(cases) > 1:
+        return mean, f"{mean:.2f} × the best peer's time, over {len(found)} sizes"
+    time = seconds_text(timed(cases[0])[label]["seconds"]["median"])
+    return mean, f"{time}, {mean:.2f} × {found[0].other}"
 
 
 def _roofline(document: Document, gpu: bool) -> Plot | None:
@@ -84,7 +102,7 @@ def _roofline(document: Document, gpu: bool) -> Plot | None:
         knee = min(max(peak / bandwidth, low), high)
         corners = sorted({low, knee, high})
         line = [(x, min(x * bandwidth, peak), "") for x in corners]
-        series.append(Series(f"roof, {dtype}", "by hand", line, line=True, marks=False))
+        series.append(Series(f"roof, {dtype}", "by hand", line, line=True, marks=False, dashed=dtype == "float64"))
     series += [Series(label, label, points[label]) for label in _labels(document) if label in points]
     return Plot(
         f"roofline-{'gpu' if gpu else 'cpu'}",
@@ -135,7 +153,10 @@ def _scalings(document: Document) -> list[Plot]:
                 series.append(Series(f"{label} (^{slope:.2f})", label, points, line=True))
         if series:
             title = f"{name}: in brackets the power of {scale} that the larger sizes grow by"
-            found.append(Plot(f"scaling-{scale}", title, scale, "seconds", series, _number, seconds_text))
+            marks = sorted({float(c["params"][scale]) for c in cases})
+            found.append(
+                Plot(f"scaling-{scale}", title, scale, "seconds", series, _number, seconds_text, x_ticks=marks)
+            )
     return found
 
 

@@ -50,6 +50,7 @@ class Series:
     points: list[tuple[float, float, str]]
     line: bool = False
     marks: bool = True
+    dashed: bool = False
 
 
 @dataclass
@@ -67,6 +68,8 @@ class Plot:
     note: str = ""
     #: Between these x lies what can't be told from one.
     band: tuple[float, float] | None = None
+    #: What the x axis is marked at, where that isn't 1, 2, 5, 10, ...
+    x_ticks: list[float] = field(default_factory=list)
 
 
 def look(label: str) -> tuple[str, str, str, str]:
@@ -95,6 +98,10 @@ def ticks(low: float, high: float, most: int) -> list[float]:
     return found[::every]
 
 
+def _x_ticks(plot: Plot, low: float, high: float, most: int) -> list[float]:
+    return plot.x_ticks if 0 < len(plot.x_ticks) <= most else ticks(low, high, most)
+
+
 # --- SVG -----------------------------------------------------------------------------------------
 
 _ROW, _LINE = 22, 16
@@ -104,7 +111,7 @@ def svg(plot: Plot, width: int, *, alone: bool = False) -> str:
     """The picture, ``width`` pixels wide. Where that is little, names of rows stand above their rows."""
     narrow = width < 500
     longest = max(map(len, plot.rows), default=0)
-    left = 14 + min(340, int(6.9 * longest)) if plot.rows and not narrow else 12 if plot.rows else 62
+    left = 14 + min(400, int(6.9 * longest)) if plot.rows and not narrow else 12 if plot.rows else 62
     legend = _legend(plot, width)
     top = 10 + _LINE * (legend[1] + 1)
     row = _ROW + (14 if narrow else 0)
@@ -128,7 +135,7 @@ def svg(plot: Plot, width: int, *, alone: bool = False) -> str:
         a, b = map(at_x, plot.band)
         parts.append(f'<rect class="band" x="{a:.1f}" y="{top}" width="{b - a:.1f}" height="{high}"/>')
     bottom = top + high
-    for v in ticks(x_low, x_high, inner // 62):
+    for v in _x_ticks(plot, x_low, x_high, inner // 62):
         x = at_x(v)
         parts.append(f'<path class="grid" d="M{x:.1f} {top}V{bottom}"/>')
         parts.append(_text(x, bottom + 15, plot.x_text(v), "middle"))
@@ -146,7 +153,7 @@ def svg(plot: Plot, width: int, *, alone: bool = False) -> str:
         parts.append(f'<g class="c-{look(s.look)[0]}">')
         if s.line:
             path = "L".join(f"{at_x(x):.1f} {at_y(y):.1f}" for x, y, _ in s.points)
-            parts.append(f'<path class="line" d="M{path}"/>')
+            parts.append(f'<path class="{_line_class(s)}" d="M{path}"/>')
         if s.marks:
             parts += [_mark(look(s.look)[1], at_x(x), at_y(y), said) for x, y, said in s.points]
         parts.append("</g>")
@@ -164,8 +171,12 @@ def svg(plot: Plot, width: int, *, alone: bool = False) -> str:
 DRAWN = (
     "svg text{fill:var(--ink)}svg .grid{stroke:var(--faint);fill:none}svg .band{fill:var(--band)}"
     "svg .line{stroke:var(--c);fill:none;stroke-width:1.5}svg .mark{fill:var(--c);stroke:var(--c);stroke-width:1.5}"
-    "svg .open{fill:var(--paper)}"
+    "svg .open{fill:var(--paper)}svg .dashed{stroke-dasharray:5 4}"
 )
+
+
+def _line_class(s: Series) -> str:
+    return "line dashed" if s.dashed else "line"
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
@@ -180,7 +191,7 @@ def _legend(plot: Plot, width: int) -> tuple[str, int]:
         if x + wide > width and x > 10:
             x, line = 10.0, line + 1
         y = 12 + _LINE * line
-        shown = _mark(look(s.look)[1], x + 5, y, "") if s.marks else f'<path class="line" d="M{x} {y}h12"/>'
+        shown = _mark(look(s.look)[1], x + 5, y, "") if s.marks else f'<path class="{_line_class(s)}" d="M{x} {y}h12"/>'
         parts.append(f'<g class="c-{look(s.look)[0]}">{shown}</g>{_text(x + 15, y + 4, s.name, "start")}')
         x += wide
     return "".join(parts), line + 1
@@ -224,9 +235,11 @@ def png(plot: Plot, path: Path) -> None:
         _, shape, colour, _ = look(s.look)
         xs, ys = [p[0] for p in s.points], [p[1] for p in s.points]
         inside: dict[str, Any] = {"markerfacecolor": "none"} if shape == "ring" else {}
-        marker, line = _MARKERS[shape] if s.marks else "", "-" if s.line else ""
+        marker, line = _MARKERS[shape] if s.marks else "", "--" if s.dashed else "-" if s.line else ""
         axes.plot(xs, ys, marker=marker, linestyle=line, color=colour, label=s.name, **inside)
     axes.set_xscale("log")
+    axes.set_xticks(_x_ticks(plot, *axes.get_xlim(), 12))
+    axes.minorticks_off()
     if plot.band:
         axes.axvspan(*plot.band, color="0.92", zorder=0)
     if plot.rows:
@@ -234,6 +247,8 @@ def png(plot: Plot, path: Path) -> None:
         axes.invert_yaxis()
     else:
         axes.set_yscale("log")
+        axes.set_yticks(ticks(*axes.get_ylim(), 12))
+        axes.minorticks_off()
         axes.yaxis.set_major_formatter(lambda v, _: plot.y_text(v))
         axes.set_ylabel(plot.y)
     axes.xaxis.set_major_formatter(lambda v, _: plot.x_text(v))

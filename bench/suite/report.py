@@ -15,7 +15,7 @@ from .summary import seconds_text
 
 Document = Mapping[str, Any]
 
-_WIDE, _NARROW = 880, 360
+_WIDE, _NARROW = 960, 360
 
 _CSS = """
 :root{color-scheme:light dark;--ink:#202124;--soft:#5f6368;--faint:#dadce0;--band:#e8eaed;--paper:#fff;--good:#137333;
@@ -36,7 +36,7 @@ th:first-child{text-align:left;position:sticky;left:0;background:var(--paper);fo
 tbody th .soft{display:block;font-weight:400}
 .group th{background:var(--band);font-weight:600}.good{color:var(--good)}.bad{color:var(--bad)}.best{font-weight:700}
 @media(max-width:600px){body{padding:.6rem}.wide{display:none}.narrow{display:block}
-tbody th{max-width:9.5rem;white-space:normal!important;overflow-wrap:anywhere}}
+tbody th{min-width:7.6rem;max-width:9.5rem;white-space:normal!important;overflow-wrap:break-word}}
 """
 
 

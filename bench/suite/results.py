@@ -32,6 +32,8 @@ def load(path: str | Path) -> dict[str, Any]:
     found = document.get("schema") if isinstance(document, dict) else None
     if found != SCHEMA:
         raise BadResults(f"{path}: its schema is {found!r}; this gpuad reads {SCHEMA!r}, as written by `gpuad bench`")
+    if missing := {"run", "contestants", "ceilings", "cases"} - document.keys():
+        raise BadResults(f"{path}: it has no {', '.join(sorted(missing))}; is it cut short?")
     return dict(document)
 
 

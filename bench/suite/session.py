@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shutil
 import signal
 import statistics
 import sys
@@ -30,7 +31,9 @@ _TOO_LONG = 5.0
 
 
 class Progress:
-    """One line that says what runs, and how long is left; on a terminal it is rewritten."""
+    """One line with a bar that says what runs, and how long is left; on a terminal it is rewritten."""
+
+    WIDTH = 20
 
     def __init__(self, cases: int, budget: float | None, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
@@ -56,13 +59,16 @@ class Progress:
     def _line(self, what: str = "") -> str:
         left = self.left
         clock = "" if left == math.inf else f", {int(left) // 60}:{int(left) % 60:02} left"
-        return f"[{self.done + 1}/{self.cases}{clock}] {self.title}" + (f" {what}" if what else "")
+        filled = self.WIDTH * self.done // max(self.cases, 1)
+        bar = f"{'#' * filled}{'.' * (self.WIDTH - filled)} " if self.rewritten else ""
+        return f"{bar}[{self.done + 1}/{self.cases}{clock}] {self.title}" + (f" {what}" if what else "")
 
     def say(self, what: str, *, always: bool = False) -> None:
         now = time.monotonic()
         if self.rewritten and (always or now - self._last > 0.1):  # a terminal must not cost what is measured
             self._last = now
-            print(f"\r\x1b[2K{self._line(what)[:118]}", end="", file=self.stream, flush=True)
+            line = self._line(what)[: shutil.get_terminal_size().columns - 1]  # a longer one would take two lines
+            print(f"\r\x1b[2K{line}", end="", file=self.stream, flush=True)
 
     def clear(self) -> None:
         if self.rewritten:

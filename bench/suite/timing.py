@@ -39,8 +39,8 @@ class Plan:
         return calls, max(3, min(self.rounds, int(self.most / max(calls * one_call, 1e-9))))
 
 
-FULL = Plan(rounds=15, turn=0.02, most=6.0, warm=0.3)
-QUICK = Plan(rounds=7, turn=0.008, most=0.3)
+FULL = Plan(rounds=15, turn=0.02, most=3.0, warm=0.3)
+QUICK = Plan(rounds=7, turn=0.008, most=0.3, warm=0.01)
 
 
 @dataclass
@@ -130,13 +130,11 @@ def take_turns(runners: Mapping[str, Runner], plan: Plan, say: Callable[[str], N
     """Fill ``samples`` of every runner. What is compiled or cached at a first call has been already."""
     for name, r in runners.items():
         say(f"{name}: warming up")
-        r.turn(1)
         end = time.perf_counter() + plan.warm
+        one = r.turn(1)
         while time.perf_counter() < end:
-            r.turn(1)
-        one = min(r.turn(1), r.turn(1))
+            one = min(one, r.turn(1))
         r.calls, r.rounds = plan.shape(one)
-        r.turn(min(r.calls, 3))
     order = list(runners.items())
     for k in range(max((r.rounds for _, r in order), default=0)):
         order.append(order.pop(0))

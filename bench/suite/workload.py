@@ -49,7 +49,7 @@ class Workload:
     #: Whether the program is a loop, by ``repeat``.
     loops: bool = False
     #: Of float64 and float32; relative to the largest entry of a result.
-    tolerances: tuple[float, float] = (1e-8, 2e-3)
+    tolerances: tuple[float, float] = (1e-8, 2e-4)
 
     def cases(self, quick: bool) -> list[Case]:
         return [Case(self, params) for params in (self.quick if quick else self.sizes)]

@@ -3,8 +3,3 @@
 A module has ``read``, which makes the arguments of its functions out of a message, ``FUNCTIONS`` by name, and where
 the result isn't the answer yet ``write``, which makes it that. Only the functions are timed.
 """
-
-import gpuad
-
-#: Programs are compiled once gpuad can, and run as they stand until then.
-jit = getattr(gpuad, "jit", lambda f: f)

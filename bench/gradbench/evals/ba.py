@@ -4,9 +4,7 @@ The program states one observation; ``vmap`` runs it on all of them.
 """
 
 import gpuad.numpy as np
-from gpuad import jacobian, vmap
-
-from . import jit
+from gpuad import jacobian, jit, vmap
 
 
 def read(given):

@@ -3,9 +3,7 @@
 import math
 
 import gpuad.numpy as np
-from gpuad import grad
-
-from . import jit
+from gpuad import grad, jit
 
 PARAMETERS = "alpha", "mu", "q", "l"
 

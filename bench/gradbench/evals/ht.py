@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gpuad.numpy as np
-from gpuad import jacfwd, jvp
-
-from . import jit
+from gpuad import jacfwd, jit, jvp
 
 #: Every finger has three joints that bend, the first of which turns sideways, too: angles (bone, axis) in order.
 JOINTS = [(2 + 4 * finger + joint, axis) for finger in range(5) for joint, axis in ((0, 0), (0, 1), (1, 0), (2, 0))]

@@ -1,9 +1,7 @@
 """k-means: a step of Newton's method for the centroids, whose Hessian is diagonal."""
 
 import gpuad.numpy as np
-from gpuad import grad, jvp, stop_gradient
-
-from . import jit
+from gpuad import grad, jit, jvp, stop_gradient
 
 
 def read(given):

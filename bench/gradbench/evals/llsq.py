@@ -1,9 +1,7 @@
 """A polynomial fitted to the sign function, by least squares."""
 
 import gpuad.numpy as np
-from gpuad import grad
-
-from . import jit
+from gpuad import grad, jit
 
 
 def read(given):

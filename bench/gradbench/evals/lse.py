@@ -1,9 +1,7 @@
 """The logarithm of a sum of exponentials, without overflow."""
 
 import gpuad.numpy as np
-from gpuad import grad
-
-from . import jit
+from gpuad import grad, jit
 
 
 def read(given):

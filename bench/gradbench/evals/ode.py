@@ -1,9 +1,7 @@
 """y₀' = x₀, yᵢ' = xᵢ yᵢ₋₁ from y(0) = 0 to t = 2, by the classical Runge-Kutta method in s steps."""
 
 import gpuad.numpy as np
-from gpuad import grad
-
-from . import jit
+from gpuad import grad, jit
 
 
 def read(given):

@@ -131,7 +131,7 @@ def _fractions(rng: Any, n: int, dtype: str = "float64") -> list[Any]:
 
 
 _BOTH = ("float32", "float64")
-_LARGE = sizes(10**6, 10**7, dtypes=_BOTH)
+_LARGE = (*sizes(10**6, dtypes=_BOTH), *sizes(10**7, dtypes=("float32",)))
 _SMALL = sizes(10**5, dtypes=("float32",))
 
 WORKLOADS = [

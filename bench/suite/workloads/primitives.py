@@ -20,8 +20,9 @@ class Operation(NamedTuple):
     quick: bool = False
 
 
-_ELEMENTS = sizes(10**4, 10**6, dtypes=("float32", "float64"))
-_SIDES = sizes(100, 1000, dtypes=("float32", "float64"), name="side")
+_BOTH = ("float32", "float64")
+_ELEMENTS = sizes({"n": 10**4, "dtype": "float64"}, *sizes(10**6, dtypes=_BOTH))
+_SIDES = sizes({"side": 100, "dtype": "float64"}, *sizes(1000, dtypes=_BOTH, name="side"))
 _SYSTEMS = sizes(100, 400, name="side")
 _LITTLE = sizes(10**5, dtypes=("float32",))
 _LITTLE_SIDE = sizes(256, dtypes=("float32",), name="side")

@@ -12,7 +12,7 @@ import gpuad
 from gpuad import grad, hessian, jit, value_and_grad, vmap
 from gpuad.core.pytree import leaves
 from gpuad.fused import compiler
-from gpuad.native import blas, pieces, stretch
+from gpuad.native import blas, margins, stretch
 from gpuad.native.kernel import lying
 from gpuad.native.stretch import Stretch, turns
 
@@ -336,8 +336,8 @@ def shuffled(seed):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_arrays_in_parts(seed, monkeypatch):
-    monkeypatch.setattr(pieces, "LEAST", 1 if seed % 2 else 60)
+def test_arrays_that_are_shifted_and_written_into(seed, monkeypatch):
+    monkeypatch.setattr(margins, "SHORT", (1, 8, 10)[seed % 3])
     monkeypatch.setattr(stretch, "WORTH_COMPILING", 1)
     f = gpuad.lift(shuffled(seed))
     check(f, (normal(9, 7), normal(9, 7)), rtol=1e-12)
@@ -352,8 +352,39 @@ def test_shifted_arrays_arent_copied():
         return u
 
     (kernel,) = kernels(check(heat, (normal(64, 64),)))
-    # The inside, four edges and four corners, in each round; in the first one less is known of where to cut.
-    assert kernel.source.calls <= 6 * 13
+    # A round is one nest, and two that fill margins along rows and columns: those of what is given, too, and of the
+    # last round's result none.
+    assert kernel.source.calls == 6 * 3 + 1
+
+
+def rolled(x):
+    return (
+        np.roll(x, 1, 0) - np.roll(x, -3, 0) * x,
+        np.roll(x, (2, -5), (0, 1)) + np.roll(x, 33, 1),
+        np.roll(x, (1, 1, 1), (0, 1, 0)),
+        np.roll(x.T, 4, 0)[::2] + x.T[:1],
+        np.roll(np.roll(x, 1, 1), 1, 1) + np.roll(x, 0, 0),
+        np.roll(x, 7) + x,
+        np.sum(np.roll(x + x, 1, 1), axis=0),
+    )
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "c8", "c16", "i4", "?"])
+@pytest.mark.parametrize("shape", [(40, 33), (3, 150), (150, 3)])
+def test_rolls(shape, dtype):
+    x = (4 * normal(*shape)).astype(dtype)
+    if dtype == "?":
+        check(lambda x: (np.roll(x, 1, 0) & np.roll(x, -3, 1), np.roll(x, 5) | x), (x,))
+        return
+    check(rolled, (x,), (np.asfortranarray(x),), (x[::-1],), rtol=1e-5 if dtype in ("f4", "c8") else 1e-13)
+
+
+def test_one_array_rolled_by_everything():
+    def circular(x, w):
+        return sum(w[k] * np.roll(x, k) for k in range(40))
+
+    check(circular, (normal(40), normal(40)), rtol=1e-12)
+    check(value_and_grad(lambda x, w: np.sum(circular(x, w) ** 2), (0, 1)), (normal(40), normal(40)), rtol=1e-11)
 
 
 def summed(a, b, c, v, z):

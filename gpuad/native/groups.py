@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 from ..backend import numpy_backend
 from ..core.record import Step, Value
-from . import operations  # noqa: F401
+from . import (
+    margins,
+    operations,  # noqa: F401
+)
 from .kernel import Kernel, Signature
 from .lowering import Lowering, NotHere
 from .stretch import Stretch
@@ -25,7 +28,8 @@ def grouped(
     """
     last_use = {a: i for i, step in enumerate(steps) for a in step.args}
     found: list[Step | tuple[Lowering, list[Step]]] = []
-    lowering, members, made = Lowering(values, last_use, kept), [], set()  # type: ignore[var-annotated]
+    reaches = margins.reaches(steps, values)
+    lowering, members, made = Lowering(values, last_use, kept, reaches), [], set()  # type: ignore[var-annotated]
 
     def close() -> None:
         nonlocal lowering, members, made
@@ -33,7 +37,7 @@ def grouped(
             found.append((lowering, members))
         else:
             found.extend(members)
-        lowering, members, made = Lowering(values, last_use, kept), [], set()
+        lowering, members, made = Lowering(values, last_use, kept, reaches), [], set()
 
     for i, step in enumerate(steps):
         if not stays(step):
@@ -68,7 +72,7 @@ def _linked(
         if not outs:
             continue
         signature = Signature(
-            [lowering.refs[place] for place in lowering.arrays],
+            list(lowering.arrays.values()),
             [values[place].spec.dtype for place in lowering.numbers],
             lowering.finish(outs),
             [values[place].strides is None for place in outs],

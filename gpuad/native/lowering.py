@@ -17,7 +17,7 @@ from ..fused.pending import Apply
 from ..fused.plan import Plan
 from ..fused.plan import Step as PlanStep
 from ..fused.staging import operation_on
-from .pieces import Box, Pieces
+from . import margins
 from .program import DType, Fold, Map, Program, Ref, Statement, ends, is_dense, rows
 
 COPY = "{0}"
@@ -34,23 +34,27 @@ class NotHere(Exception):
 class Lowering:
     """Makes a ``Program`` of steps, which ``take`` is given in their order; ``finish`` says what is wanted of it.
 
-    ``last_use``: by value, the number of the last step that reads it; ``kept``: the values that are needed outside.
+    ``last_use``: by value, the number of the last step that reads it; ``kept``: the values that are needed outside;
+    ``reaches``: how wide the margins of values have to be, as ``margins.reaches`` says.
     """
 
-    def __init__(self, values: dict[int, Value], last_use: dict[int, int], kept: frozenset[int]) -> None:
-        self.values, self.last_use, self.kept = values, last_use, kept
+    def __init__(
+        self,
+        values: dict[int, Value],
+        last_use: dict[int, int],
+        kept: frozenset[int],
+        reaches: dict[int, list[int]],
+    ) -> None:
+        self.values, self.last_use, self.kept, self.reaches = values, last_use, kept, reaches
         self.program = Program()
         self.refs: dict[int, Ref] = {}
         #: What the caller gives: values, as arrays and as numbers.
-        self.arrays: list[int] = []
+        self.arrays: dict[int, Ref] = {}
         self.numbers: list[int] = []
         #: Copies of what is given, and the statements that make them.
         self._in_rows: dict[Ref, tuple[Ref, int]] = {}
         #: Which values are views of a storage, unless they aren't needed any more.
         self.viewers: dict[int, list[int]] = {}
-        self.pieces = Pieces()
-        #: The storages that something is in.
-        self._written: set[int] = set()
 
     def take(self, step: Step, i: int) -> None:
         """Add the ``i``-th step, or raise ``NotHere`` and change nothing."""
@@ -69,18 +73,18 @@ class Lowering:
         except (NotHere, CannotCompile):
             self._forget(*before)
             raise NotHere from None
-        self.refs[out] = found
-        for storage in {found.storage, *self.pieces.sources(found.storage)}:
-            self.viewers.setdefault(storage, []).append(out)
+        found = self.refs[out] = self._with_margins(out, found)
+        self.viewers.setdefault(found.storage, []).append(out)
 
     def _forget(self, statements: int, arrays: int, numbers: int) -> None:
         """All beyond so many."""
         del self.program.statements[statements:]
         self._in_rows = {ref: found for ref, found in self._in_rows.items() if found[1] < statements}
-        for places, known in ((self.arrays, arrays), (self.numbers, numbers)):
-            for place in places[known:]:
-                del self.refs[place]
-            del places[known:]
+        for place in list(self.arrays)[arrays:]:
+            del self.refs[place], self.arrays[place]
+        for place in self.numbers[numbers:]:
+            del self.refs[place]
+        del self.numbers[numbers:]
 
     def finish(self, outs: Sequence[int]) -> list[Ref]:
         """Make results of the values that are wanted: arrays of their own."""
@@ -128,10 +132,21 @@ class Lowering:
             if any(s % size for s in value.strides):
                 raise NotHere
             number = self.program.storage("array", spec.dtype, spec.size, len(self.arrays))
-            ref = Ref(number, 0, tuple([s // size for s in value.strides]), spec.shape)
-            self.arrays.append(place)
+            self.arrays[place] = ref = Ref(number, 0, tuple([s // size for s in value.strides]), spec.shape)
+            ref = self._with_margins(place, ref)
         self.refs[place] = ref
         return ref
+
+    def _with_margins(self, place: int, ref: Ref) -> Ref:
+        """A value, or a copy of it that can be looked at as if it were rolled."""
+        reach = self.reaches.get(place)
+        if reach is None:
+            return ref
+        dtype = self.program.dtype(ref)
+        inside = margins.array(self.program, ref.shape, dtype, self.lying(self.values[place]), reach)
+        self.map(COPY, inside, [ref])
+        self.program.statements += margins.fillings(self.program, inside, reach)
+        return inside
 
     @staticmethod
     def lying(value: Value) -> tuple[int, ...]:
@@ -157,28 +172,7 @@ class Lowering:
         for ref, take in zip(ins, found.takes, strict=True):
             if take.kind == "u" and self.program.dtype(ref).kind == "f":
                 raise NotHere  # what becomes of negative numbers differs between compilers
-        boxes = self.pieces.boxes(ins) if out.storage not in self._written else []
-        self._written.add(out.storage)
-        if not boxes:
-            self.program.statements.append(Map(found, out, ins))
-            return out
-        parts = []
-        for box in boxes:
-            part = self.program.array(tuple([last - first for first, last in box]), dtype)
-            part = part.spread(part.shape)
-            self.program.statements.append(Map(found, part, tuple([self.pieces.part(ref, box) for ref in ins])))
-            parts.append((box, part))
-        return self.joined(out, parts)
-
-    def joined(self, out: Ref, parts: Sequence[tuple[Box, Ref]]) -> Ref:
-        """``out``, a new array, put together of parts, each in a box of it that it fills."""
-        dtype = self.program.dtype(out)
-        for box, part in parts:
-            copy = Apply("", COPY, (dtype,), dtype)
-            self.program.statements.append(Map(copy, self.pieces.part(out, box), (part.spread(part.shape),)))
-        self._written.add(out.storage)
-        if all(self.program.dtype(part) == dtype for _, part in parts):
-            self.pieces.enter(out, parts)
+        self.program.statements.append(Map(found, out, ins))
         return out
 
     def copied(self, ref: Ref, strides: tuple[int, ...] | None = None) -> Ref:

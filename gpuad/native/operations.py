@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +13,7 @@ from ..core.record import Step
 from ..fused.pending import Apply
 from ..ops.contract import einsum_plan
 from ..ops.index import Arrays, Region
-from . import blas
+from . import blas, margins
 from .lowering import COPY, LOWERED, Lowering, NotHere, at_index, check, look
 from .program import DType, Product, Ref
 
@@ -149,16 +148,15 @@ def _count(s: Lowering, step: Step, i: int) -> Ref:
 
 @lowers("concatenate")
 def _concatenate(s: Lowering, step: Step, i: int) -> Ref:
-    axis, at, pieces = step.params["axis"], 0, []
+    before, at, pieces = (slice(None),) * step.params["axis"], 0, []
     for a in step.args:
         ref = s.operand(a)
         if not ref.shape:
             raise NotHere
-        ends = [(0, n) for n in ref.shape]
-        ends[axis] = at, at + ref.shape[axis]
-        pieces.append((tuple(ends), ref))
-        at += ref.shape[axis]
-    return s.joined(s.new(step), pieces)
+        n = ref.shape[len(before)]
+        pieces.append(((*before, slice(at, at + n)), ref))
+        at += n
+    return s.put(s.new(step), pieces)
 
 
 @lowers("stack")
@@ -169,24 +167,19 @@ def _stack(s: Lowering, step: Step, i: int) -> Ref:
 
 @lowers("roll")
 def _roll(s: Lowering, step: Step, i: int) -> Ref:
-    (x,), axes = map(s.operand, step.args), step.params["axes"]
-    if len(set(axes)) != len(axes) or len(axes) > 2:
-        raise NotHere
-    choices = []
-    for shift, axis in zip(step.params["shifts"], axes, strict=True):
-        n = x.shape[axis]
-        k = shift % n
-        choices.append([((k, n), (0, n - k)), ((0, k), (n - k, n))][: 1 + bool(k)])
-    parts = []
-    for chosen in itertools.product(*choices):
-        there, here = [(0, n) for n in x.shape], [(0, n) for n in x.shape]
-        for axis, (a, b) in zip(axes, chosen, strict=True):
-            there[axis], here[axis] = a, b
-        whole = x.spread(x.shape)
-        offset = x.offset + sum(first * stride for (first, _), stride in zip(here, whole.strides, strict=True))
-        shape = tuple([last - first for first, last in here])
-        parts.append((tuple(there), Ref(x.storage, offset, whole.strides, shape).spread(shape)))
-    return s.joined(s.new(step), parts)
+    """A look at an array and its margins; along axes without margins, one after another, put together of two parts."""
+    x = s.operand(step.args[0])
+    reach = s.reaches.get(step.args[0], [0] * len(x.shape))
+    shifts = margins.shifts(step.params, x.shape)
+    inside = sum(shift * stride for shift, stride, r in zip(shifts, x.strides, reach, strict=True) if r)
+    x = x._replace(offset=x.offset - inside)
+    for axis, shift in enumerate(shifts):
+        if shift and not reach[axis]:
+            before = (slice(None),) * axis
+            parts = (slice(shift), slice(-shift, None)), (slice(shift, None), slice(-shift))
+            pieces = [((*before, there), look(x, at_index((*before, here))) or x) for there, here in parts]
+            x = s.put(s.program.array(x.shape, s.program.dtype(x)), pieces)
+    return x
 
 
 @lowers("pad")
@@ -243,7 +236,6 @@ def _write(s: Lowering, step: Step, i: int) -> Ref:
     if arrays:
         raise NotHere
     out = s.operand(x) if x not in (v,) and s.may_overwrite(x, i) else s.copied(s.operand(x), s.new(step).strides)
-    s.pieces.forget(out.storage)
     at = at_index(step.params["key"])
     there = look(out, lambda whole: at(look_along(whole, step.params["steps"])))
     if there is None:

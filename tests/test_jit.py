@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
+import types
 import warnings
 from collections import deque
 from dataclasses import dataclass
@@ -510,10 +511,10 @@ def test_an_array_that_is_kept_where_nobody_looks():
 
 # -- faithful or plain ------------------------------------------------------------------------------------
 def test_random_numbers_arent_frozen():
-    rng = np.random.default_rng(0)
+    holder = types.SimpleNamespace(rng=np.random.default_rng(0))
     for f in (
         lambda x: x + np.random.normal(size=3),
-        lambda x: x + rng.normal(size=3),
+        lambda x: x + holder.rng.normal(size=3),
         lambda x: x * gnp.random.rand(3),
     ):
         jitted = jit(f)

@@ -212,7 +212,7 @@ class Record(Level):
         self.closed = True
 
     def _box(self, raw: Any, shares: tuple[int, ...] = ()) -> Box:
-        spec = spec_of(raw)
+        spec = _spec(raw)
         self.values.append(Value(spec, getattr(raw, "strides", None) if is_array(raw) else None, shares))
         return make_box(raw, self, len(self.values) - 1, spec)
 
@@ -225,8 +225,7 @@ class Record(Level):
         known = self._numbers.get(key)
         if known is None:
             known = self._numbers[key] = len(self.values)
-            spec = spec_of(raw) if kind in _NUMBERS or owner_of_type(kind) is not None else _NOTHING
-            self.values.append(Value(spec, None, (), raw))
+            self.values.append(Value(_spec(raw), None, (), raw))
         return known
 
     def _array_number(self, raw: Any) -> int:
@@ -313,28 +312,25 @@ class Record(Level):
         except Exception:
             self.failed = True
             raise
-        several = type(ans) is tuple or type(ans) is list
-        found = ans if several else (ans,)
-        boxes = [self._box(settle(a), sharing(a, raws, places)) for a in found]
-        errors = np.geterr()
-        self.events.append(
-            Step(
-                ours,
-                tuple(places),
-                params,
-                tuple([b.index for b in boxes]),
-                several,
-                backend_of(raws),
-                None if errors == self._entry_errors else errors,
-                user_line(),
-                of_units.get(),
-            )
-        )
+        found = self.enter(ours, tuple(places), raws, params, ans, backend_of(raws))
+        boxes = found if type(found) is tuple else (found,)
         if prim.name == "gather" and boxes[0].spec.shape and not any(spec_of(i).shape for i in args[1:]):
             self.chosen |= {places[0], boxes[0].index}
         if shape_varies(prim, raws):
             for b in boxes:
                 self.guard(b, shape_of, b.spec.shape)
+        return found
+
+    def enter(
+        self, prim: Any, places: tuple[int, ...], raws: list[Any], params: dict[str, Any], ans: Any, backend: Backend
+    ) -> Any:
+        """Write down that an operation on ``raws``, the values of these numbers, gave ``ans``; returns it in boxes."""
+        several = type(ans) is tuple or type(ans) is list
+        boxes = [self._box(settle(a), sharing(a, raws, places)) for a in (ans if several else (ans,))]
+        outs = tuple([b.index for b in boxes])
+        errors = np.geterr()
+        changed = None if errors == self._entry_errors else errors
+        self.events.append(Step(prim, places, params, outs, several, backend, changed, user_line(), of_units.get()))
         return tuple(boxes) if several else boxes[0]
 
     def _numpys(self, x: Box) -> Box:
@@ -371,6 +367,14 @@ class Record(Level):
 
 
 _NOTHING = spec_of(False)
+
+
+def _spec(raw: Any) -> Spec:
+    """That of an array or number; anything else that takes part hasn't one."""
+    kind = type(raw)
+    return spec_of(raw) if kind in _NUMBERS or owner_of_type(kind) is not None else _NOTHING
+
+
 #: The place of an array that the record has a copy of.
 _COPIED = object()
 

@@ -13,6 +13,7 @@ from ..core.box import Box
 from ..core.pytree import parts_of, rebuild
 from ..core.record import Record
 from ..core.untraced import settled
+from .draws import opened
 
 _LIBRARIES = frozenset({"numpy", "scipy", "cupy", "cupyx", "builtins", *sys.stdlib_module_names}) - {"__main__"}
 #: What is compared by its value.
@@ -35,6 +36,7 @@ def same(a: Any, b: Any) -> bool:
 
 def without_boxes(x: Any, record: Record, seen: set[int]) -> Any:
     """``x`` with plain arrays for traced ones, which are replaced in containers and attributes."""
+    x = opened(x)
     if type(x) is Box:
         x = settled(x)
         return x.value if type(x) is Box and x.level is record else x

@@ -14,6 +14,7 @@ from ..core.box import Box
 from ..core.constants import fingerprint
 from ..core.pytree import children, is_leaf, leaves, parts_of, rebuild, rest
 from .contents import content
+from .draws import GENERATORS
 from .surroundings import Traced
 
 STATIC = frozenset({int, bool, str, bytes, type(None)})
@@ -37,7 +38,8 @@ class _Same:
 
 
 def sign(x: Any, key: list[Any], flat: list[Any], inputs: frozenset[type]) -> None:
-    """Append to ``key`` what ``x`` is like, and to ``flat`` the arrays in it, and numbers of the types ``inputs``."""
+    """Append to ``key`` what ``x`` is like, and to ``flat`` the arrays and generators in it, and numbers of the types
+    ``inputs``."""
     kind = type(x)
     if kind is np.ndarray:
         key += (x.shape, x.dtype, x.strides)
@@ -67,7 +69,11 @@ def sign(x: Any, key: list[Any], flat: list[Any], inputs: frozenset[type]) -> No
         if found is None:
             if isinstance(x, np.ndarray):  # a matrix, or a masked array: what an operation means is theirs to say
                 raise Traced
-            key.append(_Same(x))
+            if kind in GENERATORS:
+                key.append(kind)
+                flat.append(x)
+            else:
+                key.append(_Same(x))
             return
         parts = list(found)
         key += (kind, *x, len(parts)) if isinstance(x, dict) else (kind, len(parts))
@@ -117,16 +123,16 @@ def frozen(x: Any, other: Callable[[Any], Any] = _Same) -> Any:
 
 
 def twice(flat: list[Any]) -> tuple[int, ...]:
-    """For every input the place of the same array before it, or its own."""
+    """For every input the place of the same array or generator before it, or its own."""
     first: dict[int, int] = {}
-    return tuple([first.setdefault(id(x), k) if owner_of_type(type(x)) is not None else k for k, x in enumerate(flat)])
+    return tuple([k if type(x) in INPUTS_TOO else first.setdefault(id(x), k) for k, x in enumerate(flat)])
 
 
 def replaced(x: Any, boxes: Iterator[Any], inputs: frozenset[type], made: list[Any]) -> Any:
     """``x`` with boxes for what ``sign`` put into ``flat``. Containers are made anew; ``made`` takes these, with what
     is in them."""
     kind = type(x)
-    if kind in inputs or owner_of_type(kind) is not None:
+    if kind in inputs or kind in GENERATORS or owner_of_type(kind) is not None:
         return next(boxes)
     if kind in STATIC or is_leaf(x):
         return x

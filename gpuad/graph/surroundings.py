@@ -13,7 +13,6 @@ import collections
 import contextvars
 import copy
 import functools
-import random
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from ..core.pytree import rebuild
 from ..core.record import Record, Refused
 from .bytecode import attributes_read, check_code, globals_read, imports, is_doubtful
 from .contents import NUMBERS, content, differs, is_library, same, slots_of, without_boxes
+from .draws import GENERATORS, is_generator
 
 _a_cache = functools.cache(lambda: None)
 #: A function with more around it isn't compiled.
@@ -56,7 +56,7 @@ class Surroundings:
 
     def __init__(self, f: Callable[..., Any], extra: dict[str, Any]) -> None:
         self.f = f
-        #: What leads to each array that becomes an input, and the array.
+        #: What leads to each array or generator that becomes an input, and that.
         self.arrays: list[tuple[str, Any]] = []
         #: Identities of the arrays whose content is compared at every call.
         self.watched: set[int] = set()
@@ -114,9 +114,14 @@ class Surroundings:
             self._walk(x.mask, f"{access}.mask", label, False, owner, depth + 1)
         elif isinstance(x, _CONTAINERS) and not _is_ours(kind.__module__):
             self._container(x, access, label, replaceable, owner, depth)
-        elif isinstance(x, (np.random.Generator, np.random.RandomState, random.Random)):
+        elif is_generator(x):
             self.generators.append(x)
-            self._is(x, access, label)
+            if replaceable and kind in GENERATORS:
+                self._input(x, "", access, label, owner)
+            else:
+                self._is(x, access, label)
+        elif kind.__module__.startswith("cupy.random"):
+            raise Refused(f"{label} is a random generator of CuPy's, which can't be put back to draw again")
         elif isinstance(x, types.ModuleType):
             self._is(x, access, label)
         else:
@@ -132,16 +137,8 @@ class Surroundings:
 
     def _array(self, x: Any, access: str, label: str, replaceable: bool, owner: _Function) -> None:
         if replaceable:
-            owner.reads_arrays = True
-            k = len(self.arrays)
-            self.arrays.append((access, x))
-            twice = next((j for j, (_, y) in enumerate(self.arrays[:k]) if y is x), None)
-            self._check(
-                f"type(v) is not {self._name(type(x))} or v.shape != {x.shape} or v.dtype != {self._name(x.dtype)} "
-                f"or v.strides != {x.strides}" + (f" or v is not a{twice}" if twice is not None else ""),
-                access, label,
-            )  # fmt: skip
-            self._checks.append(f"    a{k} = v")
+            differs = f" or v.shape != {x.shape} or v.dtype != {self._name(x.dtype)} or v.strides != {x.strides}"
+            self._input(x, differs, access, label, owner)
         elif isinstance(x, np.ndarray):
             self.watched.add(id(x))
             self._check(
@@ -151,6 +148,16 @@ class Surroundings:
             )  # fmt: skip
         else:
             raise Refused(f"{label} is an array on a device, in an object: pass it as an argument")
+
+    def _input(self, x: Any, differs: str, access: str, label: str, owner: _Function) -> None:
+        """An array or generator that may be another one at every call, unless it ``differs``."""
+        owner.reads_arrays = True
+        k = len(self.arrays)
+        self.arrays.append((access, x))
+        twice = next((j for j, (_, y) in enumerate(self.arrays[:k]) if y is x), None)
+        again = f" or v is not a{twice}" if twice is not None else ""
+        self._check(f"type(v) is not {self._name(type(x))}{differs}{again}", access, label)
+        self._checks.append(f"    a{k} = v")
 
     def _container(self, x: Any, access: str, label: str, replaceable: bool, owner: _Function, depth: int) -> None:
         kind = type(x)
@@ -311,19 +318,17 @@ class Surroundings:
             found |= more
         return found
 
-    def inside(self, record: Record) -> Callable[..., Any]:
-        """The function, with boxes of ``record`` in place of the arrays."""
+    def inside(self, watch: Callable[[Any], Any]) -> Callable[..., Any]:
+        """The function, with ``watch(x)`` in place of every array and generator that is an input."""
         if not self._rebuilt:
             return self.f
-        boxes: dict[int, Box] = {}
+        boxes: dict[int, Any] = {}
         for _, x in self.arrays:
-            if id(x) not in boxes:
-                boxes[id(x)] = record.watch(x)
-            else:
-                record.watch(x)  # inputs are numbered by the way that leads to them
+            box = watch(x)  # each, for inputs are numbered by the way that leads to them
+            boxes.setdefault(id(x), box)
         return self._replaced(self.f, boxes, {}, {})  # type: ignore[no-any-return]
 
-    def _replaced(self, x: Any, boxes: dict[int, Box], functions: dict[int, Any], names: dict[int, Any]) -> Any:
+    def _replaced(self, x: Any, boxes: dict[int, Any], functions: dict[int, Any], names: dict[int, Any]) -> Any:
         kind = type(x)
         if id(x) in boxes:
             return boxes[id(x)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..core.pytree import leaves
 from ..core.record import Guard, Line, Step, Value, answer_key, same_thing
 from ..native.stretch import turns
+from .draws import put_back, state_of
 from .replay import Result, Segment
 from .simplify import Simplifier, is_pure
 
@@ -89,8 +90,10 @@ def _simplifier_after(node: Node | None) -> Simplifier:
 class Tree:
     """All that was recorded for arguments of one kind; ``run`` replays it."""
 
-    def __init__(self, inputs: int, name: str) -> None:
-        self.inputs, self.name = inputs, name
+    def __init__(self, inputs: int, name: str, generators: Sequence[int] = ()) -> None:
+        #: How many inputs there are, and which of these are random generators.
+        self.inputs, self.generators = inputs, generators
+        self.name = name
         self.root: Node | None = None
         self.clock = 0
         self.version = 0
@@ -147,7 +150,22 @@ class Tree:
 
     # -- going --
     def run(self, inputs: Any) -> tuple[bool, Any]:
-        """Whether this way is known, and the result then."""
+        """Whether this way is known, and the result then. Else, and where an operation raises an error, generators
+        are as they were before."""
+        drawn_from = [inputs[k] for k in self.generators]
+        before = [state_of(g) for g in drawn_from]
+        try:
+            while (found := self._go(inputs)) is None:
+                _put_back(drawn_from, before)
+        except Exception:
+            _put_back(drawn_from, before)
+            raise
+        if not found[0]:
+            _put_back(drawn_from, before)
+        return found
+
+    def _go(self, inputs: Any) -> tuple[bool, Any] | None:
+        """The same; ``None`` if another thread has added a way meanwhile: what is handed on may have changed."""
         version, node = self.version, self.root
         state: dict[int, Any] = {}
         while node is not None:
@@ -161,8 +179,8 @@ class Tree:
                 node.used = self.clock
                 return True, found
             node = node.children.get(found)
-            if self.version != version:  # another thread has added a way: what is handed on may have changed
-                return self.run(inputs)
+            if self.version != version:
+                return None
         return False, None
 
     def way(self, inputs: Any) -> list[Segment]:
@@ -214,6 +232,11 @@ class Tree:
         return Segment(
             steps, values, find, self.inputs, before, sorted(node.exports), node.end, self.name, in_c
         )  # fmt: skip
+
+
+def _put_back(generators: list[Any], states: list[Any]) -> None:
+    for g, state in zip(generators, states, strict=True):
+        put_back(g, state)
 
 
 def _check_answers(node: Node, key: Any) -> None:

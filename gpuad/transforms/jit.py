@@ -18,6 +18,7 @@ from ..core.pytree import children, rest
 from ..core.record import Line, Refused, recording
 from ..errors import UnsupportedError
 from ..fused.switch import on as fusion_on
+from ..graph.draws import everywhere, is_generator, put_back_everywhere
 from ..graph.examples import Outline, outlined
 from ..graph.kinds import (
     INPUTS,
@@ -179,7 +180,7 @@ class Jitted:
             if isinstance(known, str):  # another thread has found out that it can't be replayed
                 return
             fresh = tree is None
-            tree = tree or Tree(len(run.record.given), self.name)
+            tree = tree or Tree(len(run.record.given), self.name, run.generators())
             tree.add(run.record.events, run.record.values, run.template)
             if fresh:
                 known = [*known[-_AROUND + 1 :], Recording(run.read(), tree, run.around.doubtful, outline)]
@@ -239,13 +240,26 @@ class Jitted:
         return text
 
     def way(self, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[list[Segment], list[str]]:
-        """The stretches that a call with these arguments replays, and what its inputs are called."""
+        """The stretches that a call with these arguments replays, and what its inputs are called. What random numbers
+        come next isn't changed by it."""
         try:
             key, flat = self.sign(args, kwargs)
+            generators = Surroundings(self.f, self._static_objects(args, kwargs)).generators
         except Traced:
             raise UnsupportedError(
                 "jit: there is no recording of traced arrays: the function is called as it is"
             ) from None
+        except Refused:
+            generators = []  # the call says why
+        before = everywhere(generators)
+        try:
+            return self._way(args, kwargs, key, flat)
+        finally:
+            put_back_everywhere(generators, before)
+
+    def _way(
+        self, args: Sequence[Any], kwargs: dict[str, Any], key: Any, flat: list[Any]
+    ) -> tuple[list[Segment], list[str]]:
         for _ in range(3):  # the first call records, and the second one may have to show that it comes out the same
             self(args, kwargs)
             known = self.known.get(key, "gpuad.jit: it has been given up, or is switched off")
@@ -254,10 +268,14 @@ class Jitted:
             for recorded in known:
                 around = recorded.read()
                 if type(around) is tuple and not recorded.doubtful:
-                    names = [f"argument{path} {spec_of(x)}" for path, x in named(args, kwargs, flat)]
-                    names += [f"from around: {spec_of(x)}" for x in around]
+                    names = [f"argument{path} {_kind_of(x)}" for path, x in named(args, kwargs, flat)]
+                    names += [f"from around: {_kind_of(x)}" for x in around]
                     return recorded.tree.way((*flat, *around)), names
         raise UnsupportedError("jit: what is around the function changes at every call")
+
+
+def _kind_of(x: Any) -> str:
+    return type(x).__name__ if is_generator(x) else repr(spec_of(x))
 
 
 def _level_of_program() -> int:
@@ -294,10 +312,11 @@ def jit(
     and writes down what it does to arrays, whatever is inside: ``grad``, ``vmap``, other jitted functions. Later ones
     replay that, without the Python around it. Where the program asked for a value, to branch by it, the replay asks
     again, and if the answer is new ``f`` is recorded once more. Variables that ``f`` reads from around it, arrays and
-    others, may change between calls. Results are arrays of their own.
+    others, may change between calls. A ``numpy.random.Generator`` is drawn from at every call, as ``f`` does. Results are
+    arrays of their own.
 
     ``static_argnums`` and ``static_argnames`` name arguments of which every value is a kind of its own; these must be
-    hashable. What can't be replayed faithfully, for ``f`` draws random numbers, say, or writes into an argument, is
+    hashable. What can't be replayed faithfully, for ``f`` writes into an argument, say, or reads a file, is
     called as it is, with one ``RuntimeWarning`` that names the line. docs/jit.md says more. ``GPUAD_JIT=0`` in the
     environment turns recording off.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from ..core.pytree import is_leaf, leaves, parts_of, rest, tree_map
 from ..core.record import Line, Record, Refused, is_array, recording, user_line
 from ..core.untraced import settled
 from ..graph.contents import differs
+from ..graph.draws import GENERATORS, Draws, opened, put_back_everywhere
 from ..graph.kinds import twice
 from ..graph.replay import Result
 from ..graph.surroundings import Surroundings
@@ -34,20 +34,18 @@ class Run:
         self.watch: list[tuple[Any, bytes]] = []
         #: The containers that the function is given, and what is in them.
         self.containers: list[Any] = []
-        #: What random numbers came next before the function was called.
-        self.entry = _raw_states(around.generators)
+        self.draws = Draws(self.record, around.generators)
         self.line = user_line()
 
     def call(self, flat: list[Any], with_boxes: Callable[[Iterator[Any], list[Any]], Any]) -> Any:
         """The function's result, and how it is made of what was recorded."""
         record = self.record
-        boxes = [record.watch(x) for x in flat]
+        boxes = [self.draws.input(x) for x in flat]
         args, kwargs = with_boxes(iter([boxes[k] for k in twice(flat)]), self.containers)
-        f = self.around.inside(record)
-        self.states = _states(self.around.generators)
+        f = self.around.inside(self.draws.input)
         tokens = recording.set(True), running.set(True)
         try:
-            result = tree_map(settled, f(*args, **kwargs))
+            result = tree_map(lambda leaf: settled(opened(leaf)), f(*args, **kwargs))
             record.check()
         finally:
             record.close()
@@ -75,26 +73,22 @@ class Run:
         made = iter(found)
         return tree_map(lambda _: next(made), result)
 
+    def generators(self) -> list[int]:
+        """Which inputs are random generators."""
+        return [k for k, box in enumerate(self.record.given) if type(box.value) in GENERATORS]
+
     def undo(self) -> None:
         """What can be undone before the function is called once more: traced arrays that it left, random numbers."""
         self.around.restore(self.record)
-        if _states(self.around.generators) == list(map(_bits, self.entry)):
-            return
-        python, numpys, *others = self.entry
-        random.setstate(python)
-        np.random.set_state(numpys)
-        for g, state in zip(self.around.generators, others, strict=True):
-            if isinstance(g, random.Random):
-                g.setstate(state)
-            elif isinstance(g, np.random.Generator):
-                g.bit_generator.state = state
-            else:
-                g.set_state(state)
+        put_back_everywhere(self.around.generators, self.draws.before)
 
     def changed(self) -> tuple[str, Line | None] | None:
         """What the function has done besides computing its result."""
-        if _states(self.around.generators) != self.states:
-            return "it draws random numbers, which would be the same at every call; draw them outside", self.line
+        if self.draws.unseen():
+            return (
+                "it draws random numbers that would be the same at every call, from a state of its own or a generator "
+                "in an object: pass it a numpy.random.Generator as an argument"
+            ), self.line
         if any(differs(container, before) for container, before in self.containers):
             self.effect_was_lost = True
             return "it changes a container that it was given", self.line
@@ -208,25 +202,3 @@ def _own(x: Any, taken: set[int]) -> Any:
         taken.add(id(x))
         return x
     return x.copy(order="K")
-
-
-def _raw_states(generators: list[Any]) -> list[Any]:
-    """What random numbers will come next: Python's, NumPy's, and those of generators."""
-    found: list[Any] = [random.getstate(), np.random.get_state(legacy=False)]
-    for g in generators:
-        if isinstance(g, random.Random):
-            found.append(g.getstate())
-        else:
-            found.append(g.bit_generator.state if isinstance(g, np.random.Generator) else g.get_state(legacy=False))
-    return found
-
-
-def _states(generators: list[Any]) -> list[Any]:
-    """The same, to be compared."""
-    return list(map(_bits, _raw_states(generators)))
-
-
-def _bits(state: Any) -> Any:
-    if isinstance(state, dict):
-        return [_bits(part) for part in state.values()]
-    return state.tobytes() if isinstance(state, np.ndarray) else state

@@ -52,6 +52,15 @@ def test_what_is_left_to_numpy(at_once):
         assert outer.outer(x, y, "ni,nj->nij") is None
 
 
+@pytest.mark.parametrize("row", [0, 1, 10, outer.SHORT, outer.SHORT + 1])
+def test_rows_of_a_known_length(at_once, row):
+    rng = np.random.default_rng(2)
+    for examples in (3, 5000):  # in chunks, and with another number of rows by the same kernel
+        x, y = rng.normal(size=(examples, 40)), rng.normal(size=(examples, row))
+        found = outer.outer(x, y, "ni,nj->nij")
+        np.testing.assert_array_equal(found, x[:, :, None] * y[:, None, :])
+
+
 def test_gradients_of_every_example(at_once):
     rng = np.random.default_rng(1)
     w, v, x = rng.normal(size=(4, 3)), rng.normal(size=3), rng.normal(size=(6, 4))

@@ -172,4 +172,4 @@ def tree_map(f: Callable[[Any], Any], tree: Any) -> Any:
     parts = parts_of(tree)
     if parts is None:
         return f(tree)
-    return rebuild(tree, [tree_map(f, part) for part in parts])
+    return rebuild(tree, [f(part) if _kinds.get(type(part)) is _LEAF else tree_map(f, part) for part in parts])

@@ -126,6 +126,9 @@ class _Writer:
         )
         self._read_call()
         for k in range(self.loops):
+            if self.plan.row is not None and k == self.loops - 1:  # which is never cut
+                self.put(f"const int64_t from{k} = 0, to{k} = length{k};")
+                continue
             self.put(f"const int64_t from{k} = split == {k} ? first : 0, to{k} = split == {k} ? last : length{k};")
         for value in kept:
             kind = value_type(self.plan.dtype_of(value))
@@ -153,7 +156,8 @@ class _Writer:
     def _read_call(self) -> None:
         slot = 0
         for k in range(self.plan.ndim):
-            self.put(f"const int64_t length{k} = call[{slot}].i;")
+            known = self.plan.row if k == self.plan.ndim - 1 else None
+            self.put(f"const int64_t length{k} = {f'call[{slot}].i' if known is None else known};")
             slot += 1
         if not self.plan.ndim:
             self.put("const int64_t length0 = 1;")

@@ -175,7 +175,7 @@ class Kernel:
         points = math.prod(lengths)
         split, step, parts = -1, 0, [False] * len(sizes)
         count = 1
-        for k, n in enumerate(lengths[:-1] if self._folds else lengths):
+        for k, n in enumerate(lengths[:-1] if self._folds or self.plan.row is not None else lengths):
             in_parts = [way is not None and output.summed[k] for output, way in outputs]
             # The sums of all chunks together are never larger than what is read, or nearly so.
             room = points // (sum(itertools.compress(sizes, in_parts)) or 1)

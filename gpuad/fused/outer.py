@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from .plan import Call, Operand, Output, Plan, Step
 
 #: From so many bytes of the result the call of a kernel is worth its 10 µs.
 LARGE = 1 << 17
+#: Up to so many entries in a row, a kernel is made for rows of that length: others would go entry by entry.
+SHORT = 32
 
 
 def outer(x: Any, y: Any, subscripts: str) -> Any:
@@ -27,28 +30,49 @@ def outer(x: Any, y: Any, subscripts: str) -> Any:
     """
     if type(x) is not np.ndarray or type(y) is not np.ndarray or x.dtype != y.dtype or x.dtype.char not in "fd":
         return None
-    found = _axes(subscripts)
-    if found is None or not (x.flags.c_contiguous and y.flags.c_contiguous) or not switch.on():
+    if not (x.flags.c_contiguous and y.flags.c_contiguous) or not switch.on():
         return None
-    lengths = tuple([x.shape[i] if i is not None else y.shape[j] for i, j in zip(*found, strict=True)])
-    size = 1
-    for n in lengths:
-        size *= n
-    if size * x.itemsize < LARGE:
+    grid = _grid(subscripts, x.shape, y.shape)
+    if grid is None or grid.size * x.itemsize < LARGE:
         return None
-    strides = tuple([_strides(a, axes) for a, axes in zip((x, y), found, strict=True)])
-    run = _product(x.dtype, tuple(map(_known, strides))).ready(size)
+    run = _product(x.dtype, grid.known, grid.row).ready(grid.size)
     if run is None:
         return None
-    ans = np.empty(lengths, x.dtype)
-    run(Call(lengths, (x, y), strides, (), (ans,)))
+    ans = np.empty(grid.lengths, x.dtype)
+    run(Call(grid.lengths, (x, y), grid.strides, (), (ans,)))
     return ans
+
+
+Strides = tuple[tuple[int, ...], ...]
+Known = tuple[tuple[int | None, ...], ...]
+
+
+class _Grid(NamedTuple):
+    """The loops of a product of C-contiguous arrays: their lengths, the strides of both factors, those strides and
+    the length of a row that a kernel is made for, and how many entries the result has."""
+
+    lengths: tuple[int, ...]
+    strides: Strides
+    known: Known
+    row: int | None
+    size: int
+
+
+@functools.lru_cache(256)
+def _grid(subscripts: str, x: tuple[int, ...], y: tuple[int, ...]) -> _Grid | None:
+    """That of factors with these shapes; ``None`` if there is a sum, or no loop."""
+    axes = _axes(subscripts)
+    if axes is None or not axes[0]:
+        return None
+    lengths = tuple([x[i] if i is not None else y[j or 0] for i, j in zip(*axes, strict=True)])
+    strides = tuple([_strides(*factor) for factor in zip((x, y), axes, strict=True)])
+    row = lengths[-1] if lengths[-1] <= SHORT else None
+    return _Grid(lengths, strides, tuple(map(_known, strides)), row, math.prod(lengths))
 
 
 Axes = tuple[int | None, ...]
 
 
-@functools.lru_cache(256)
 def _axes(subscripts: str) -> tuple[Axes, Axes] | None:
     """Which axis of each factor the letters of the result are; ``None`` if there is a sum.
 
@@ -61,8 +85,8 @@ def _axes(subscripts: str) -> tuple[Axes, Axes] | None:
     return tuple([a.index(i) if i in a else None for i in out]), tuple([b.index(i) if i in b else None for i in out])
 
 
-def _strides(a: Any, axes: Axes) -> tuple[int, ...]:
-    return tuple([0 if i is None else a.strides[i] // a.itemsize for i in axes])
+def _strides(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    return tuple([0 if i is None else math.prod(shape[i + 1 :]) for i in axes])
 
 
 def _known(strides: tuple[int, ...]) -> tuple[int | None, ...]:
@@ -91,8 +115,8 @@ class _Product:
 
 
 @functools.lru_cache(256)
-def _product(dtype: Any, strides: tuple[tuple[int | None, ...], ...]) -> _Product:
+def _product(dtype: Any, strides: Known, row: int | None) -> _Product:
     operands = tuple(Operand(dtype, told) for told in strides)
     step = Step("multiply", "{0} * {1}", (0, 1), (dtype, dtype), dtype)
     ndim = len(operands[0].strides)
-    return _Product(Plan(ndim, operands, (), (step,), (Output(2, dtype, (False,) * ndim),)))
+    return _Product(Plan(ndim, operands, (), (step,), (Output(2, dtype, (False,) * ndim),), row))

@@ -55,13 +55,17 @@ class Output(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A kernel. Equal plans are equal keys: whoever compiles one looks it up first."""
+    """A kernel. Equal plans are equal keys: whoever compiles one looks it up first.
+
+    ``row``: how long the last loop always is, where that is said; a compiler then needs no loop for a few entries.
+    """
 
     ndim: int
     operands: tuple[Operand, ...]
     numbers: tuple[DType, ...]
     steps: tuple[Step, ...]
     outputs: tuple[Output, ...]
+    row: int | None = None
 
     def dtype_of(self, value: int) -> DType:
         operands, numbers = len(self.operands), len(self.numbers)

@@ -8,6 +8,7 @@ are for the rest: most of them call the primitive again, with axes numbered one 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -200,16 +201,24 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 def lettered(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) -> Any:
     """The rule of what subscripts describe: one more letter."""
-    subscripts = params["subscripts"]
-    free = [i for i in LETTERS if i not in subscripts]
-    if not free:
+    subscripts = _with_letter(params["subscripts"], tuple(mapped))
+    if subscripts is None:
         return looped(prim, n, mapped, values, params)
-    terms, out = subscripts.split("->")
-    new = ",".join(free[0] * m + term for m, term in zip(mapped, terms.split(","), strict=True))
-    params = {**params, "subscripts": f"{new}->{free[0]}{out}"}
+    params = {**params, "subscripts": subscripts}
     if "shape" in params:
         params["shape"] = (n, *params["shape"])
     return prim(*values, **params)
+
+
+@functools.lru_cache(1024)
+def _with_letter(subscripts: str, mapped: Mapped) -> str | None:
+    """The subscripts with a letter for the axis of examples; ``None`` if all letters are taken."""
+    free = next((i for i in LETTERS if i not in subscripts), None)
+    if free is None:
+        return None
+    terms, out = subscripts.split("->")
+    new = ",".join(free * m + term for m, term in zip(mapped, terms.split(","), strict=True))
+    return f"{new}->{free}{out}"
 
 
 def solved(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) -> Any:

@@ -7,7 +7,7 @@ of the size before.
 import itertools
 
 import gpuad.numpy as np
-from gpuad import grad
+from gpuad import grad, jit
 
 
 def read(given):
@@ -36,4 +36,4 @@ def expansions(ell):
     return found
 
 
-FUNCTIONS = {"primal": primal, "gradient": grad(primal)}
+FUNCTIONS = {"primal": jit(primal), "gradient": jit(grad(primal))}

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-#: Below this many bytes the allocator recycles well by itself.
-LARGE = 1 << 19
+#: Below this many bytes the allocator recycles well by itself, and a call of ours takes longer than what it saves.
+LARGE = 3 << 19
 #: A pool never keeps more buffers than this; those in use count too.
 KEPT = 8
 

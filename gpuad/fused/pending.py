@@ -206,7 +206,7 @@ class DevicePending(Pending):
 _KINDS: dict[Backend, type[Pending]] = {numpy_backend: HostPending, cupy_backend: DevicePending}
 
 #: From so many bytes an array is worth a kernel: below, the time goes into Python, with or without one.
-LARGE = {numpy_backend: 3 << 19, cupy_backend: 1 << 14}
+LARGE = {numpy_backend: recycle.LARGE, cupy_backend: 1 << 14}
 
 
 def lift(x: Any) -> Any:

@@ -148,7 +148,7 @@ def of_one(k: int) -> Rule:
 
     def rule(prim: Any, n: int, mapped: Mapped, values: Values, params: Params) -> Any:
         if any(m for i, m in enumerate(mapped) if i != k):
-            return one_by_one(prim, n, mapped, values, params)
+            return looped(prim, n, mapped, values, params)
         rank = ndim(values[k]) - 1
         return prim(*values, **{name: shifted(v, rank) if name in _AXES else v for name, v in params.items()})
 
@@ -237,7 +237,7 @@ def solved_once(prim: Any, n: int, mapped: Mapped, values: Values, params: Param
     a, b = values
     of_b = ndim(b) - mapped[1]
     if mapped[0] or ndim(a) > 2 or of_b > 2:
-        return one_by_one(prim, n, mapped, values, params)
+        return looped(prim, n, mapped, values, params)
     if of_b == 1:
         return prim(a, b.T, **params).T
     rows, columns = spec_of(b).shape[1:]

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..core.primitive import Primitive
-from .batching import front, of_one, one_by_one
+from .batching import filled, front, looped, of_one
+from .contract import matmul
 from .declare import fit, operation
 from .index import getitem
 from .shape import flip, pad, stack
+from .windows import windows
 
 Axes = tuple[int, ...]
 
@@ -41,10 +43,31 @@ def _convolve_batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) 
         x, y = (v if m else v[None] for v, m in zip(values, mapped, strict=True))
         return prim(x, y, **{**params, "axes": inner})
     if all(mapped) or (mapped[1] and params["mode"] == "valid"):
-        return one_by_one(prim, n, mapped, values, params)
+        return convolved_in_pairs(prim, n, mapped, values, params)
     # SciPy has no axes here. Along that of the examples one of the two is of length 1, which changes nothing.
     x, y = (v if m else v[None] for v, m in zip(values, mapped, strict=True))
     return prim(x, y, **{**params, "axes": (0, *inner)})
+
+
+#: Of so many weights the products are computed one by one, faster than by Fourier transforms.
+FEW = 128
+
+
+def convolved_in_pairs(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    """Where both arrays differ from example to example."""
+    x, y = filled(values, mapped, n)
+    if params["mode"] == "full" and math.prod(x.shape) < math.prod(y.shape):
+        x, y = y, x
+    if math.prod(y.shape[1:]) > FEW:
+        if params["method"] == "auto":
+            return convolve(x, y, **{**params, "method": "fft", "axes": tuple(i + 1 for i in params["axes"])})
+        return looped(prim, n, mapped, values, params)
+    if params["mode"] == "full":
+        x = pad(x, widths=((0, 0), *((m - 1, m - 1) for m in y.shape[1:])), constant_values=0.0)
+    y = flip(y, axes=tuple(range(1, len(y.shape))))
+    return _sliding_products_batched(sliding_products, n, [True, True], [y[:, None, None], x[:, None, None]], {})[
+        :, 0, 0
+    ]
 
 
 #: Along ``axes``, counted from the front, broadcast along the others. ``mode`` is ``"full"``, or ``"valid"``, where
@@ -90,7 +113,14 @@ def _sliding_products_vjp_x(g: Any, ans: Any, k: Any, x: Any) -> Any:
 
 def _sliding_products_batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
     if all(mapped):
-        return one_by_one(prim, n, mapped, values, params)
+        k, x = values
+        (p, d, *size), q = k.shape[1:], x.shape[1]
+        axes = tuple(range(3, len(x.shape)))
+        found = windows(x, window=tuple(size), axes=axes)  # (n, Q, D, *places, *size)
+        places = found.shape[3 : 3 + len(size)]
+        order = (0, 2, *range(3 + len(size), 3 + 2 * len(size)), 1, *range(3, 3 + len(size)))
+        found = found.transpose(order).reshape((n, d * math.prod(size), q * math.prod(places)))
+        return matmul(k.reshape((n, p, -1)), found).reshape((n, p, q, *places))
     k, x = (v.reshape((-1, *v.shape[2:])) if m else v for v, m in zip(values, mapped, strict=True))
     found = prim(k, x)
     if mapped[0]:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..core.primitive import Primitive
-from .batching import of_one, padded
-from .convolve import convolve, sliding_products
+from .batching import filled, of_one, padded
+from .convolve import FEW, convolve, convolved_in_pairs, sliding_products
 from .declare import fit, operation
 from .shape import flip, reshape
 
@@ -123,15 +123,28 @@ def _correlate_vjp_w(g: Any, ans: Any, x: Any, w: Any, *, axes: Shape, origins: 
     ndim = len(x.shape)
     every = tuple(range(ndim))
     x = extend(x, widths=per_axis(axes, reach_of(w.shape, origins), ndim, (0, 0)), mode=PADDING[mode])
-    if w.size <= _FEW:
+    if w.size <= FEW:
         h = sliding_products(g[None, None], x[None, None])
     else:
         h = convolve(x, flip(g, axes=every), mode="valid", method="auto", axes=every)
     return reshape(h, shape=w.shape, order="C")
 
 
-#: Of so many weights the gradients are computed one by one, faster than by Fourier transforms.
-_FEW = 128
+def _correlate_batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    if not mapped[1]:
+        return along_image(prim, n, mapped, values, params)
+    x, w = filled(values, mapped, n)
+    axes, ndim = params["axes"], len(x.shape) - 1
+    reach = reach_of(w.shape[1:], params["origins"])
+    x = extend(x, widths=((0, 0), *per_axis(axes, reach, ndim, (0, 0))), mode=PADDING[params["mode"]])
+    w = reshape(w, shape=(n, *per_axis(axes, w.shape[1:], ndim, 1)), order="C")
+    every = tuple(range(ndim))
+    w = flip(w, axes=tuple(i + 1 for i in every))
+    how = {"mode": "valid", "method": "auto", "axes": every}
+    return convolved_in_pairs(convolve, n, [True, True], [x, w], how)
+
+
+along_image = of_one(0)
 
 
 #: ``w`` has an axis for each of ``axes``, which are sorted. Beyond the edge of ``x`` comes what ``mode`` says in
@@ -143,5 +156,5 @@ correlate: Primitive = operation(
     _correlate_vjp_w,
     linear=True,
     finish=fit,
-    batch=of_one(0),
+    batch=_correlate_batched,
 )

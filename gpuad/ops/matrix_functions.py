@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..backend import backend_of
-from ..core.box import sample
+from ..core.box import sample, spec_of
 from ..core.primitive import Primitive
-from .batching import leading, one_by_one
+from .batching import leading, looped, solved
 from .contract import matmul
 from .declare import constant, fit, operation
 from .decompositions import defined
@@ -67,11 +67,8 @@ def along(f: Callable[[Any], Any], a: Any, e: Any) -> Any:
     return f(block)[..., :n, n:] / scale
 
 
-def _expm_batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
-    """SciPy's works on stacks; CuPy's on single matrices."""
-    rule = leading if backend_of((sample(values[0]),)).name == "numpy" else one_by_one
-    return rule(prim, n, mapped, values, params)
-
+# Logarithm, roots, powers and equations spend their time in Schur decompositions, of which LAPACK does one at a time:
+# they are ``looped``.
 
 expm: Primitive = operation(
     "scipy.linalg.expm",
@@ -79,7 +76,7 @@ expm: Primitive = operation(
     lambda g, ans, a: along(expm, t(a), g),
     jvp=lambda tangents, ans, a: along(expm, a, tangents[0]),
     finish=fit,
-    batch=_expm_batched,
+    batch=leading,
 )
 
 logm: Primitive = operation(
@@ -88,6 +85,7 @@ logm: Primitive = operation(
     lambda g, ans, a: along(logm, t(a), _of_regular(g, a, "logm")),
     jvp=lambda tangents, ans, a: along(logm, a, _of_regular(tangents[0], a, "logm")),
     finish=fit,
+    batch=looped,
 )
 
 
@@ -96,13 +94,16 @@ def _power_vjp(g: Any, ans: Any, a: Any, *, t: float) -> Any:
     return along(lambda b: fractional_matrix_power(b, t=t), a.swapaxes(-1, -2), g)
 
 
-fractional_matrix_power: Primitive = operation("scipy.linalg.fractional_matrix_power", None, _power_vjp, finish=fit)
+fractional_matrix_power: Primitive = operation(
+    "scipy.linalg.fractional_matrix_power", None, _power_vjp, finish=fit, batch=looped
+)
 
 sqrtm: Primitive = operation(
     "scipy.linalg.sqrtm",
     None,
     lambda g, ans, a: solve_sylvester(t(ans), t(ans), _of_regular(g, a, "sqrtm")),
     finish=fit,
+    batch=looped,
 )
 
 
@@ -121,6 +122,23 @@ def _solve_sylvester(xp: Any, a: Any, b: Any, q: Any) -> Any:
     return xp.scipy.linalg.solve_sylvester(*(x if x.dtype == dtype else x.astype(dtype) for x in (a, b, q)))
 
 
+#: Up to so many unknowns many equations are solved faster together, as linear systems, than one by one.
+_SMALL = 64
+
+
+def _sylvester_batched(prim: Primitive, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    """As ``(a ⊗ 1 + 1 ⊗ bᵀ) x = q``, where x and q are taken row by row."""
+    a, b, q = values
+    size, xp = a.shape[-1] * b.shape[-1], backend_of([sample(v) for v in values]).xp
+    if size > _SMALL:
+        return looped(prim, n, mapped, values, params)
+    rows, columns = (xp.eye(x.shape[-1], dtype=spec_of(x).dtype) for x in (a, b))
+    system = a[..., :, None, :, None] * columns[:, None, :] + rows[:, None, :, None] * t(b)[..., None, :, None, :]
+    system = system.reshape((*system.shape[:-4], size, size))
+    ans = solved(solve, n, [mapped[0] or mapped[1], mapped[2]], [system, q.reshape((*q.shape[:-2], size))], {})
+    return ans.reshape((n, a.shape[-1], b.shape[-1]))
+
+
 #: ``x`` for ``a @ x + x @ b = q``.
 solve_sylvester: Primitive = operation(
     "scipy.linalg.solve_sylvester",
@@ -129,6 +147,7 @@ solve_sylvester: Primitive = operation(
     _sylvester_vjp_b,
     lambda g, ans, a, b, q: solve_sylvester(t(a), t(b), g),
     finish=fit,
+    batch=_sylvester_batched,
 )
 
 
@@ -144,6 +163,7 @@ solve_discrete_lyapunov: Primitive = operation(
     _discrete_vjp_a,
     lambda g, ans, a, q, *, method: conj(solve_discrete_lyapunov(h(a), conj(g), method=method)),
     finish=fit,
+    batch=looped,
 )
 
 
@@ -175,6 +195,7 @@ solve_continuous_are: Primitive = operation(
     lambda g, x, a, b, q, r: conj(_continuous(g, x, a, b, r)[1]),
     lambda g, x, a, b, q, r: _for_r(*_continuous(g, x, a, b, r)),
     finish=fit,
+    batch=looped,
 )
 
 
@@ -205,6 +226,7 @@ solve_discrete_are: Primitive = operation(
     lambda g, x, a, b, q, r: conj(_discrete(g, x, a, b, r)[2]),
     lambda g, x, a, b, q, r: _for_r(*_discrete(g, x, a, b, r)[::2]),
     finish=fit,
+    batch=looped,
 )
 
 
@@ -226,4 +248,4 @@ def _unitary_factor_vjp(g: Any, ans: Any, a: Any) -> Any:
 
 
 #: The matrix with orthonormal columns that is nearest to ``a``, which is not wider than high.
-unitary_factor: Primitive = operation("unitary_factor", _unitary_factor, _unitary_factor_vjp)
+unitary_factor: Primitive = operation("unitary_factor", _unitary_factor, _unitary_factor_vjp, batch=leading)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.primitive import Primitive
+from .batching import looped
 from .contract import matmul
 from .declare import fit, operation, real
 from .decompositions import (
@@ -39,6 +40,7 @@ scipy_eigh: Primitive = operation(
     _eigh,
     lambda g, ans, x, *, lower, driver: eigh_vjp(g, ans, x, lower=lower),
     jvp=lambda tangents, ans, x, *, lower, driver: eigh_jvp(tangents, ans, x, lower=lower),
+    batch=looped,
 )
 
 
@@ -52,7 +54,7 @@ def _eig(xp: Any, *matrices: Any) -> tuple[Any, Any]:
     return (w if v.dtype.kind == "c" else w.real), v
 
 
-scipy_eig: Primitive = operation("scipy.linalg.eig", _eig, eig_vjp, jvp=eig_jvp, finish=fit)
+scipy_eig: Primitive = operation("scipy.linalg.eig", _eig, eig_vjp, jvp=eig_jvp, finish=fit, batch=looped)
 
 
 # -- Hermitian a, positive definite b -----------------------------------------------------------------
@@ -91,6 +93,7 @@ eigh_pair: Primitive = operation(
     _pair_vjp_b,
     jvp=_pair_jvp,
     finish=fit,
+    batch=looped,
 )
 
 
@@ -121,4 +124,5 @@ eig_pair: Primitive = operation(
     _general_vjp_b,
     jvp=_general_jvp,
     finish=fit,
+    batch=looped,
 )

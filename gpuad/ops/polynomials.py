@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core.primitive import Primitive
+from .batching import looped
 from .declare import fit, operation
 from .reduce import sum_
 from .shape import stack
@@ -21,4 +22,4 @@ def _roots_vjp(g: Any, ans: Any, p: Any) -> Any:
 
 
 #: The roots of the polynomial with coefficients ``p``, the highest power first.
-roots: Primitive = operation("roots", lambda xp, p: xp.roots(p), _roots_vjp, finish=fit)
+roots: Primitive = operation("roots", lambda xp, p: xp.roots(p), _roots_vjp, finish=fit, batch=looped)

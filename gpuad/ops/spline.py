@@ -15,6 +15,7 @@ from numpy.polynomial import polynomial
 
 from ..backend import backend_of
 from ..core.primitive import Primitive
+from .batching import filled, over_axis
 from .declare import fit, operation
 from .fft import weighed_ends
 from .shape import stack
@@ -114,22 +115,33 @@ def _all_taps(xp: Any, x: Any, shape: Shape, order: int, derivatives: Shape, mod
 
 
 # -- the sum ----------------------------------------------------------------------------------------------------
-def _spline_sum(xp: Any, c: Any, x: Any, *, shape: Shape, order: int, derivatives: Shape, mode: str) -> Any:
-    if not any(derivatives):
+def _of_each(xp: Any, place: Any, shape: Shape, stack: Shape) -> Any:
+    """Places in one image as those in the image that belongs to a point, of the ones that lie one after the other."""
+    numbers = xp.arange(math.prod(stack)).reshape(stack + (1,) * (place.ndim - len(stack)))
+    return place + math.prod(shape) * numbers
+
+
+def _spline_sum(
+    xp: Any, c: Any, x: Any, *, shape: Shape, order: int, derivatives: Shape, mode: str, images: Shape = ()
+) -> Any:
+    if not any(derivatives) and not images:
         return xp.scipy.ndimage.map_coordinates(c, x, order=order, mode=mode, prefilter=False)
     total, flat = xp.zeros(x.shape[1:], c.dtype), c.reshape(-1)
     if max(derivatives) <= order:
         for place, weight in _all_taps(xp, x, shape, order, derivatives, mode):
-            total += (flat[place] * weight).astype(c.dtype)
+            total += (flat[_of_each(xp, place, shape, images)] * weight).astype(c.dtype)
     return total
 
 
-def _spline_spread(xp: Any, g: Any, x: Any, *, shape: Shape, order: int, derivatives: Shape, mode: str) -> Any:
-    out = xp.zeros(math.prod(shape), g.dtype)
+def _spline_spread(
+    xp: Any, g: Any, x: Any, *, shape: Shape, order: int, derivatives: Shape, mode: str, images: Shape = ()
+) -> Any:
+    out = xp.zeros(math.prod(images + shape), g.dtype)
     if max(derivatives) <= order:
         for place, weight in _all_taps(xp, x, shape, order, derivatives, mode):
+            place = _of_each(xp, place, shape, images)
             backend_of((out,)).add_at(out, place.reshape(-1), (g * weight).astype(g.dtype).reshape(-1))
-    return out.reshape(shape)
+    return out.reshape(images + shape)
 
 
 def _slopes(g: Any, c: Any, x: Any, derivatives: Shape, params: dict[str, Any]) -> Any:
@@ -137,14 +149,24 @@ def _slopes(g: Any, c: Any, x: Any, derivatives: Shape, params: dict[str, Any]) 
     return stack(*(g * spline_sum(c, x, derivatives=d, **params) for d in up), axis=0)
 
 
+def _batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    images = params.get("images", ())
+    one_image = prim is spline_sum and not (mapped[0] or images)
+    c, x = filled(values, mapped, n)
+    x = x.swapaxes(0, 1)
+    return prim(values[0], x, **params) if one_image else prim(c, x, **{**params, "images": (n, *images)})
+
+
 #: The spline with coefficients ``c``, of the shape ``shape``, at coordinates ``x`` (an axis of the image each),
-#: differentiated as often along each as ``derivatives`` say; and the transposed operation.
+#: differentiated as often along each as ``derivatives`` say; and the transposed operation. With ``images`` there are
+#: so many images, along first axes, and the points of each along the same ones.
 spline_sum: Primitive = operation(
     "scipy.ndimage.map_coordinates",
     _spline_sum,
     lambda g, ans, c, x, **params: spline_spread(g, x, **params),
     lambda g, ans, c, x, *, derivatives, **params: _slopes(g, c, x, derivatives, params),
     finish=fit,
+    batch=_batched,
 )
 spline_spread: Primitive = operation(
     "spline_spread",
@@ -152,6 +174,7 @@ spline_spread: Primitive = operation(
     lambda g, ans, h, x, **params: spline_sum(g, x, **params),
     lambda g, ans, h, x, *, derivatives, **params: _slopes(h, g, x, derivatives, params),
     finish=fit,
+    batch=_batched,
 )
 
 
@@ -183,4 +206,5 @@ spline_filter: Primitive = operation(
         g, order=order, axis=axis, mode=mode, transposed=not transposed
     ),
     linear=True,
+    batch=over_axis,
 )

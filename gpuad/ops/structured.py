@@ -117,21 +117,22 @@ def _lu_vjp(g: Any, ans: Any, a: Any) -> Any:
 
 
 #: P, L and U with ``a = P @ L @ U``.
-lu: Primitive = operation("lu", lambda xp, a: tuple(xp.scipy.linalg.lu(a)), _lu_vjp)
+lu: Primitive = operation("lu", lambda xp, a: tuple(xp.scipy.linalg.lu(a)), _lu_vjp, batch=looped)
 
 
 #: Which rows an LU decomposition exchanged, as LAPACK writes it down.
-lu_pivots = constant("lu_pivots", lambda xp, a: xp.scipy.linalg.lu_factor(a)[1])
+lu_pivots = constant("lu_pivots", lambda xp, a: xp.scipy.linalg.lu_factor(a)[1], batch=looped)
 #: The order of the rows that comes of these exchanges: the identity's LU decomposition is itself.
 row_order = constant(
     "row_order",
     lambda xp, a, pivots: xp.rint(
         xp.scipy.linalg.lu_solve((xp.eye(a.shape[-1]), pivots), xp.arange(float(a.shape[-1])))
     ).astype("int64"),
+    batch=looped,
 )
 
 #: The order in which a QR decomposition with pivoting takes the columns.
-qr_pivots = constant("qr_pivots", lambda xp, a: xp.scipy.linalg.qr(a, mode="r", pivoting=True)[-1])
+qr_pivots = constant("qr_pivots", lambda xp, a: xp.scipy.linalg.qr(a, mode="r", pivoting=True)[-1], batch=looped)
 
 
 # -- banded -------------------------------------------------------------------------------------------

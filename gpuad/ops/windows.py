@@ -92,5 +92,11 @@ def _as_strided_vjp(g: Any, ans: Any, x: Any, *, shape: Shape, steps: Shape) -> 
     return reshape(total, shape=x.shape, order="C")
 
 
+def _as_strided_batched(prim: Any, n: int, mapped: Any, values: Any, params: Any) -> Any:
+    (x,) = values
+    steps = (math.prod(spec_of(x).shape[1:]), *params["steps"])
+    return prim(x, shape=(n, *params["shape"]), steps=steps)
+
+
 #: An array of a shape whose entries lie in the memory of ``x``, written row by row, at multiples of ``steps``.
-as_strided: View = view("as_strided", _as_strided, _as_strided_vjp, writable=False)
+as_strided: View = view("as_strided", _as_strided, _as_strided_vjp, writable=False, batch=_as_strided_batched)

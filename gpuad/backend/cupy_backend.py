@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -61,6 +63,15 @@ def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     m, n = q.shape
     system = cupy.kron(a, cupy.eye(n, dtype=a.dtype)) + cupy.kron(cupy.eye(m, dtype=b.dtype), b.T)
     return cupy.linalg.solve(system, q.astype(system.dtype).reshape(-1)).reshape(m, n)
+
+
+class Memory:
+    """What an array lies in; ``name`` says what it is called, and where that begins, if it has been told."""
+
+    __slots__ = ("name", "pointer")
+
+    def __init__(self, pointer: Any) -> None:
+        self.pointer, self.name = pointer, None  # type: tuple[Any, tuple[Any, int] | None]
 
 
 class CupyBackend(Backend):
@@ -124,6 +135,23 @@ class CupyBackend(Backend):
         ``block`` has to outlive it.
         """
         return self.xp.cuda.function.CPointer(block.ctypes.data)
+
+    @contextlib.contextmanager
+    def knowing_memory(self) -> Iterator[None]:
+        """While inside, ``memory_of`` knows in what new arrays of this thread lie."""
+        cuda = self.xp.cuda
+        alloc, device = cuda.get_allocator(), self.xp.cuda.Device().id
+
+        def allocate(size: int) -> Any:
+            pointer = alloc(size)
+            return cuda.MemoryPointer(cuda.UnownedMemory(pointer.ptr, size, Memory(pointer), device), 0)
+
+        with cuda.using_allocator(allocate):
+            yield
+
+    def memory_of(self, x: Any) -> Memory | None:
+        found = getattr(x.data.mem, "_owner", None)
+        return found if type(found) is Memory else None
 
     def multiprocessors(self) -> int:
         """How many blocks of threads the current device works on at the same time, at least."""

@@ -15,7 +15,7 @@ import functools
 import math
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -83,10 +83,15 @@ class Kernel:
         self._prepared: dict[tuple[Lengths, Strides, bool], list[Launch]] = {}
 
     def __call__(self, call: Call) -> None:
-        lengths, arrays, strides, numbers, outputs = call
-        if not self._plain:
-            numbers = tuple(_flat(numbers, self.plan.numbers))
-        self.run(lengths, strides, [a.data.ptr for a in arrays], numbers, [o.data.ptr for o in outputs])
+        pointers, outputs = [a.data.ptr for a in call.arrays], [o.data.ptr for o in call.outputs]
+        self.at(call.lengths, call.strides)(pointers, call.numbers, outputs)
+
+    def at(self, lengths: Lengths, strides: Strides) -> Callable[[list[int], Sequence[Any], list[int]], None]:
+        """What runs it on arrays that lie so: of pointers to these, Python numbers, and pointers to the outputs."""
+        if self._plain:
+            return functools.partial(self.run, lengths, strides)
+        dtypes = self.plan.numbers
+        return lambda pointers, numbers, outputs: self.run(lengths, strides, pointers, _flat(numbers, dtypes), outputs)
 
     def run(
         self, lengths: Lengths, strides: Strides, pointers: list[int], numbers: Sequence[Any], outputs: list[int]

@@ -38,6 +38,8 @@ running = Flag()
 backwards = Flag()
 #: Whether a recorded program is being replayed.
 replaying = Flag()
+#: Whether it is found out which kernels a replay on a device will have. Nothing is too small for these then.
+rehearsing = Flag()
 
 #: Numbers arrays that wait in the order in which they were made.
 serial = itertools.count().__next__
@@ -135,7 +137,7 @@ class Pending:
         if self.value is not None:
             return
         self.value, self.op, self.args, self.region = value, None, (), None
-        self.small = value.nbytes < LARGE[self.backend]
+        self.small = value.nbytes < large(self.backend)
 
     @property
     def base(self) -> Any:
@@ -209,6 +211,11 @@ _KINDS: dict[Backend, type[Pending]] = {numpy_backend: HostPending, cupy_backend
 LARGE = {numpy_backend: recycle.LARGE, cupy_backend: 1 << 14}
 
 
+def large(backend: Backend) -> int:
+    """From so many bytes an array is worth a kernel now."""
+    return 1 if rehearsing.on else LARGE[backend]
+
+
 def lift(x: Any) -> Any:
     """A large array as one on which operations wait to be computed; anything else as it is.
 
@@ -224,7 +231,7 @@ def lift(x: Any) -> Any:
         backend = owner_of_type(type(x))
     if backend is None or backend not in _KINDS:
         return x
-    if x.nbytes < LARGE[backend] or not x.size or x.dtype.kind not in "fc" or not switch.on():
+    if x.nbytes < large(backend) or not x.size or x.dtype.kind not in "fc" or not switch.on():
         return backend.recyclable(x)
     if backend is numpy_backend and on_guard():
         return backend.recyclable(x)

@@ -15,7 +15,6 @@ from ..backend import numpy_backend, owner_of_type, register_lazy
 from ..backend.interface import Backend
 from . import memory_order
 from .pending import (
-    LARGE,
     Apply,
     DevicePending,
     HostPending,
@@ -24,6 +23,7 @@ from .pending import (
     apply,
     backwards,
     is_row,
+    large,
     leaf,
     lift,
     on_guard,
@@ -262,7 +262,7 @@ _WORTH_REARRANGING = 1.5
 
 def _is_worth_rearranging(x: Any) -> bool:
     waits = isinstance(x, Pending) and x.value is None
-    return waits and x.nbytes >= max(_WORTH_REARRANGING * LARGE[x.backend], 1)
+    return waits and x.nbytes >= max(_WORTH_REARRANGING * large(x.backend), 1)
 
 
 def staged_reshape(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:

@@ -61,7 +61,7 @@ class Segment:
         else:
             kept.append(find(end.value))
         self.kept = set(kept)
-        self.waiting = Waiting(steps, values, is_pure)
+        self.waiting = self._waiting(steps, values)
         if in_c:
             from ..native.groups import grouped  # which few programs need
 
@@ -92,6 +92,9 @@ class Segment:
         self._write(end)
         self._compile(name)
         self.pool: list[tuple[Any, ...]] = []
+
+    def _waiting(self, steps: list[Step], values: dict[int, Value]) -> Waiting:
+        return Waiting(steps, values, is_pure)
 
     # -- steps --
     def _write(self, end: Guard | Result) -> None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..backend import cupy_backend
 from ..core.pytree import leaves
 from ..core.record import Guard, Line, Step, Value, answer_key, same_thing
 from ..native.stretch import turns
@@ -169,7 +170,7 @@ class Tree:
         version, node = self.version, self.root
         state: dict[int, Any] = {}
         while node is not None:
-            segment = node.segment or self.compiled(node)
+            segment = node.segment or self.compiled(node, inputs, state)
             node.turns -= 1
             if not node.turns:
                 segment = self._in_c(node)
@@ -187,14 +188,16 @@ class Tree:
         """The stretches that a replay with these inputs goes through; they are run for it."""
         node, state, found = self.root, {}, []  # type: ignore[var-annotated]
         while node is not None:
-            found.append(node.segment or self.compiled(node))
+            found.append(node.segment or self.compiled(node, inputs, state))
             answer = found[-1].run(inputs, state)
             node = node.children.get(answer) if isinstance(node.end, Guard) else None
         return found
 
-    def compiled(self, node: Node) -> Segment:
-        """The code of a stretch."""
+    def compiled(self, node: Node, inputs: Any, state: dict[int, Any]) -> Segment:
+        """The code of a stretch, to be run on inputs like these."""
         segment = node.segment
+        if segment is None:
+            segment = node.segment = self._on_device(node, inputs, state)
         if segment is None:
             node.turns = turns(len(node.steps))
             if node.turns == 1:  # at once, without Python's text
@@ -212,26 +215,45 @@ class Tree:
             segment = self._segment(node, in_c=True)
         except CompilerUnavailable:  # `gpuad.info` says so
             segment = node.segment or self._segment(node, in_c=False)
-        except Exception as error:  # a mistake of ours, without which the program goes on as well
-            warnings.warn(
-                f"gpuad.jit: {self.name} stays in Python, for compiling it failed, which is a mistake of gpuad's: "
-                f"{type(error).__name__}: {error}. Please report it; GPUAD_CPU_EXECUTOR=numpy avoids it",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        except Exception as error:
+            self._mistake("stays in Python (GPUAD_CPU_EXECUTOR=numpy avoids it)", error)
             segment = node.segment or self._segment(node, in_c=False)
         if self.version == version:  # else another thread has added a way, and more may have to be handed on
             node.segment = segment
         return segment
 
-    def _segment(self, node: Node, *, in_c: bool) -> Segment:
+    def _on_device(self, node: Node, inputs: Any, state: dict[int, Any]) -> Segment | None:
+        """The code of a stretch whose kernels are known beforehand; ``None`` if they can't be, or there are none."""
+        if not any(step.backend is cupy_backend for step in node.steps):
+            return None
+        from .rehearsal import Unknown
+        from .scripted import Scripted
+
+        try:
+            return self._segment(node, Scripted, given={**dict(enumerate(inputs)), **state})
+        except (Unknown, MemoryError):
+            return None
+        except Exception as error:
+            self._mistake("is replayed in more time than it could be", error)
+            return None
+
+    def _segment(self, node: Node, kind: type[Segment] = Segment, **options: Any) -> Segment:
         steps, wanted = node.needed()
         made = node.simplifier.made
         before = {place for place in wanted if place in made}.difference(*[step.outs for step in node.steps])
         values, find = node.simplifier.values, node.simplifier.find
-        return Segment(
-            steps, values, find, self.inputs, before, sorted(node.exports), node.end, self.name, in_c
+        return kind(
+            steps, values, find, self.inputs, before, sorted(node.exports), node.end, self.name, **options
         )  # fmt: skip
+
+    def _mistake(self, what: str, error: Exception) -> None:
+        """A mistake of ours, without which the program goes on as well."""
+        warnings.warn(
+            f"gpuad.jit: {self.name} {what}, for compiling it failed, which is a mistake of gpuad's: "
+            f"{type(error).__name__}: {error}. Please report it",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def _put_back(generators: list[Any], states: list[Any]) -> None:

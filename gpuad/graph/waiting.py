@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend.interface import Backend
 from ..core.record import PythonOperator, Step, Value
 from ..fused import switch
 from ..fused.pending import LARGE, DevicePending, HostPending, Pending, leaf, settle
@@ -19,10 +20,12 @@ _KINDS: dict[Any, type[Pending]] = {kind.backend: kind for kind in (HostPending,
 
 
 class Waiting:
-    """Which values of a stretch of steps wait to be computed."""
+    """Which values of a stretch of steps wait to be computed: of large arrays, or of all on a ``device``."""
 
-    def __init__(self, steps: list[Step], values: dict[int, Value], pure: Callable[[Any], bool]) -> None:
-        self.values = values
+    def __init__(
+        self, steps: list[Step], values: dict[int, Value], pure: Callable[[Any], bool], device: Backend | None = None
+    ) -> None:
+        self.values, self.device = values, device
         #: Results of operations that wait.
         self.results: set[int] = set()
         #: Large arrays that such operations read.
@@ -38,13 +41,15 @@ class Waiting:
         spec = value.spec
         if value.strides is None or spec.dtype.kind not in kinds or spec.dtype.char in "gG" or 0 in value.strides:
             return False
-        return spec.size * spec.dtype.itemsize >= LARGE[step.backend]
+        return spec.size * spec.dtype.itemsize >= (1 if step.backend is self.device else LARGE[step.backend])
 
     def _waits(self, step: Step) -> bool:
         prim = step.prim
         if type(prim) is PythonOperator or step.several or step.errstate or step.backend not in _KINDS:
             return False
         if prim.scalar is None and prim.deferred is None:
+            return False
+        if step.backend is self.device and any(self.values[a].spec.size == 0 for a in (*step.args, *step.outs)):
             return False
         return any(a in self.results or self._large(a, step, "fc") for a in step.args)
 

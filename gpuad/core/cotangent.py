@@ -32,7 +32,7 @@ class Indexed(Lazy):
     than the array has entries they are added up, so that memory stays within twice the array.
     """
 
-    __slots__ = ("base", "gs", "indices", "spec", "waiting")
+    __slots__ = ("base", "beside", "gs", "indices", "spec", "waiting")
     #: ``scatter(spec, indices, gs, base)`` adds terms up: to zeros, or into ``base``. ``ops.index`` gives it.
     scatter: ClassVar[Any]
     #: ``add_to(c, terms, owned)`` adds them to a cotangent, where one of these is traced. ``ops.writing`` gives it.
@@ -45,19 +45,27 @@ class Indexed(Lazy):
         self.gs = [g]
         self.waiting = count
         self.base: Any = None  # an array of our own, or None
+        self.beside: Any = None  # a cotangent of others, to be added when all terms are there, or None
 
     def add_terms(self, other: Indexed) -> None:
         if other.base is not None:
             self.base = other.base if self.base is None else self.base + other.base
+        if other.beside is not None:
+            self.put_beside(other.beside)
         self.indices += other.indices
         self.gs += other.gs
         self.waiting += other.waiting
         if self.waiting > self.spec.size and len(self.gs) > _FEW:
             self.base = self.dense()
+            self.beside = None
             self.indices, self.gs, self.waiting = [], [], 0
 
+    def put_beside(self, c: Any) -> None:
+        self.beside = c if self.beside is None else added(self.beside + c, self.beside)
+
     def dense(self) -> Any:
-        return self.scatter(self.spec, self.indices, self.gs, self.base) if self.gs else self.base
+        total = self.scatter(self.spec, self.indices, self.gs, self.base) if self.gs else self.base
+        return total if self.beside is None else added(total + self.beside, total)
 
 
 #: An array with fewer entries for each term is added up faster as a whole, if it is traced.
@@ -87,7 +95,7 @@ class Parts(Lazy):
     def dense(self) -> Results:
         parts, self.parts = self.parts, {}
         found = Results(g.dense() if isinstance(g, Lazy) else g for g in map(parts.get, range(len(self.specs))))
-        found.indices = {k: g.indices for k, g in parts.items() if type(g) is Indexed and g.base is None}
+        found.indices = {k: g.indices for k, g in parts.items() if type(g) is Indexed and g.base is g.beside is None}
         return found
 
 
@@ -176,11 +184,14 @@ def _add_lazy(c: Any, h: Any, owned: bool) -> tuple[Any, bool]:
     if type(c) is Indexed:
         c, h, owned = h, c, False
     if type(c) is Box or any(type(g) is Box for g in h.gs):
-        if h.base is not None or len(h.gs) * _DENSE > h.spec.size:
+        if h.base is not None or h.beside is not None or len(h.gs) * _DENSE > h.spec.size:
             return add(c, h.dense(), owned)
         return h.add_to(c, h, owned), True
-    if owned and h.base is None and any(isinstance(g, Pending) and g.value is None for g in h.gs) and c.shape:
-        h.base = c  # until all terms are there, which may share kernels
+    if h.beside is not None or (c.shape and any(isinstance(g, Pending) and g.value is None for g in h.gs)):
+        if owned and h.base is h.beside is None:
+            h.base = c  # until all terms are there, which may share kernels
+        else:
+            h.put_beside(c)
         return h, True
     if owned:
         c = settle(c)  # a sum that hasn't been computed yet: from now on it's a buffer

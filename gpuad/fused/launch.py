@@ -127,8 +127,12 @@ class Collected:
         key = (id(raw), per_row)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = len(self.operands)
-            self.operands.append(raw.reshape(self.grid[: -self.row] + (1,) * self.row) if per_row else raw)
+            alike = _lies(raw, per_row)  # parts that were taken twice are two objects
+            found = self._known.get(alike)
+            if found is None:
+                found = self._known[alike] = len(self.operands)
+                self.operands.append(raw.reshape(self.grid[: -self.row] + (1,) * self.row) if per_row else raw)
+            self._known[key] = found
         return found
 
     def output(self, x: Pending, per_row: bool) -> tuple[Any, ...]:
@@ -138,6 +142,13 @@ class Collected:
             value = self._known[source] if source.value is None else self.operand(source.value)
             return value, x.dtype, x.op.axes, False
         return self._known[x], x.dtype, tuple(range(len(self.grid)))[-self.row :] if per_row else (), per_row
+
+
+def _lies(raw: Any, per_row: bool) -> Any:
+    """The same for arrays that are the same entries in memory."""
+    if type(raw) is not np.ndarray or raw.base is None:
+        return id(raw), raw.strides, per_row
+    return raw.__array_interface__["data"][0], raw.strides, raw.shape, raw.dtype, per_row
 
 
 def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: set[Pending], row: int) -> None:

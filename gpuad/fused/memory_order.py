@@ -44,11 +44,12 @@ def orders(arrays: Iterable[Pending]) -> dict[Pending, Order]:
             found[x] = tuple([0 if n == 1 else next(kept) for n in x.shape])
         elif type(op) is View:
             order = order_of(x.args[0])
-            found[x] = (
-                _looked_at(x.args[0].shape, order, op.aligned, x.shape)
-                if op.axes is None
-                else tuple([order[i] for i in op.axes])
-            )
+            if op.box is not None:
+                found[x] = tuple([0 if n == 1 else k for n, k in zip(x.shape, order, strict=True)])
+            elif op.axes is not None:
+                found[x] = tuple([order[i] for i in op.axes])
+            else:
+                found[x] = _looked_at(x.args[0].shape, order, op.aligned, x.shape)
         else:
             operands = [(a.shape, order_of(a)) for a in x.args if isinstance(a, Pending)]
             found[x] = _of_result(whole, *[_broadcast(order, shape, x.shape) for shape, order in operands])

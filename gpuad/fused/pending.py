@@ -74,6 +74,8 @@ class View(NamedTuple):
     #: Whether it is reshaped, or its ``axes`` are put in another order: see ``fused.rearrange``.
     rearranges: bool = False
     axes: tuple[int, ...] | None = None
+    #: If it is a part: the slice of every axis, see ``fused.slices``.
+    box: tuple[slice, ...] | None = None
 
 
 class Region:
@@ -181,6 +183,12 @@ class Pending:
         return complex(settle(self))
 
     def __getitem__(self, key: Any) -> Any:
+        if self.value is None:
+            from .slices import sliced
+
+            found = sliced(self, key)
+            if found is not None:
+                return found
         return lift(settle(self)[key])
 
     def __array__(self, *args: Any, **options: Any) -> Any:
@@ -324,6 +332,10 @@ def apply(op: Apply, kind: type[Pending], args: tuple[Any, ...], shape: tuple[in
                     steps += other.steps
             else:
                 simple = False
+                if type(a.op) is View and a.op.box is not None:
+                    from .slices import through
+
+                    return apply(op, kind, tuple([through(b) if is_part(b) else b for b in args]), shape)
     if region is None:
         region = Region()
     elif (steps > FORWARD and steps > _most()) or depth > SUMS or len(region.reads) + len(reads) > READS:
@@ -351,6 +363,11 @@ def _most() -> int:
 
 def _rearranged(x: Pending) -> bool:
     return type(x.op) is View and x.op.rearranges
+
+
+def is_part(x: Any) -> bool:
+    """Whether ``x`` is a slice of what may wait, see ``fused.slices``."""
+    return isinstance(x, Pending) and type(x.op) is View and x.op.box is not None
 
 
 def _make_room(args: tuple[Any, ...], regions: list[Region]) -> None:
@@ -428,6 +445,10 @@ def is_row(axes: tuple[int, ...], shape: tuple[int, ...]) -> bool:
 
 def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...], how: str = "add") -> Pending:
     """The sum of ``x`` over ``axes``, as an array of ``shape``; or the largest or smallest entry, see ``Sum``."""
+    if is_part(x):
+        from .slices import through
+
+        x = through(x)
     found = type(x)()
     found.shape, found.dtype, found.value = shape, x.dtype, None
     found.op, found.args, found.depth, found.times = Sum(axes, how), (x,), x.depth + 1, 0

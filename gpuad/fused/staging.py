@@ -300,6 +300,12 @@ def _lies_in_order(x: Pending) -> bool:
     return True
 
 
+def staged_part(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    """Of ``part``."""
+    (x,) = args
+    return x[params["key"]] if isinstance(x, Pending) and x.value is None else NotImplemented
+
+
 def staged_transpose(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
     """Of ``transpose``."""
     (x,), axes = args, params["axes"]

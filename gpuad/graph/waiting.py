@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..backend.interface import Backend
+from ..core.memory import View
 from ..core.record import PythonOperator, Step, Value
 from ..fused import switch
 from ..fused.pending import LARGE, DevicePending, HostPending, Pending, leaf, settle
@@ -50,6 +51,8 @@ class Waiting:
         if prim.scalar is None and prim.deferred is None:
             return False
         if step.backend is self.device and any(self.values[a].spec.size == 0 for a in (*step.args, *step.outs)):
+            return False
+        if isinstance(prim, View) and not self._large(step.outs[0], step, "fciub"):
             return False
         return any(a in self.results or self._large(a, step, "fc") for a in step.args)
 

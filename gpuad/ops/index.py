@@ -16,7 +16,8 @@ from ..core.cotangent import Indexed
 from ..core.memory import Stale, Step, View, change, look
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
-from ..fused.pending import Pending, settle, settle_all
+from ..fused.pending import Pending, leaf, settle, settle_all
+from ..fused.staging import staged_part
 from .declare import operation, variadic, view
 
 # -- what an index is made of -----------------------------------------------------------------------
@@ -276,6 +277,7 @@ part: View = view(
     _part,
     lambda g, ans, x, *, key: Indexed(g, x, key, spec_of(g).size),
     batch=lambda prim, n, mapped, values, params: prim(values[0], key=behind(params["key"])),
+    deferred=staged_part,
 )
 #: ``x[key]`` with ``arrays`` (and booleans) in the key: a copy.
 gather: Primitive = variadic(
@@ -326,6 +328,9 @@ def _scatter(spec: Spec, indices: list[Any], gs: list[Any], base: Any) -> Any:
     if base is None or type(base) is Box or any(type(g) is Box for g in gs):
         total = scatter_add(*gs, indices=tuple(indices), spec=spec)
         return total if base is None else base + total
+    total = _waiting_sum(spec, indices, gs, base)
+    if total is not None:
+        return total
     add_into(base, gs, indices, empty=False)
     return base
 
@@ -372,6 +377,33 @@ def _add_through(out: Any, g: Any, region: Region) -> None:
         change(out, region.steps, lambda there: there.__iadd__(g))
 
 
+def _waiting_sum(spec: Spec, indices: Sequence[Any], gs: Sequence[Any], base: Any) -> Any:
+    """The terms added up, and ``base``, in kernels of what waits; ``None`` if that gains nothing."""
+    if not any(isinstance(g, Pending) and g.value is None for g in gs):
+        return None
+    from ..fused.slices import added_up, box_of
+
+    boxes = [None if type(index) in (Arrays, Region) else box_of(index, spec.shape) for index in indices]
+    large = [k for k, g in enumerate(gs) if boxes[k] is not None and 2 * spec_of(g).size > spec.size]
+    total = added_up([gs[k] for k in large], [boxes[k] for k in large], spec.shape, spec.dtype)  # type: ignore[misc]
+    if total is None:
+        return None
+    if base is not None:
+        total = base + total
+    rest = [k for k in range(len(gs)) if k not in large]
+    if rest:
+        kind = type(total)
+        total = settle(total)
+        add_into(total, [gs[k] for k in rest], [indices[k] for k in rest], empty=False)
+        total = leaf(kind, total)
+    return total
+
+
+def _staged_scatter(lazy: Any, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
+    total = _waiting_sum(params["spec"], params["indices"], args, None)
+    return NotImplemented if total is None else total
+
+
 def _scatter_add(xp: Any, *gs: Any, indices: Any, spec: Spec) -> Any:
     out = xp.zeros(spec.shape, spec.dtype)
     add_into(out, gs, indices, empty=True)
@@ -387,6 +419,7 @@ def _scatter_add_vjp(k: int, g: Any, ans: Any, *, indices: Any, spec: Spec) -> A
 
 #: Zeros of shape and dtype ``spec``, with ``gs[k]`` added at ``indices[k]``.
 scatter_add = variadic("scatter_add", _scatter_add, _scatter_add_vjp, linear=True, batch=scatter_batched)
+scatter_add.deferred = _staged_scatter
 
 
 def _scatter_at_vjp(k: int, g: Any, ans: Any, h: Any, *arrays: Any, key: Any, spec: Spec) -> Any:

@@ -6,6 +6,7 @@ import copy
 import html.parser
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import gpuad
-from bench import peer_goals
+from bench import peer_goals, results_page
 from bench.suite import agreement, command, compare, counting, machine, results, session, timing
 from bench.suite.adapters import Adapter, ByHand, Gpuad
 from bench.suite.peers import contestants
@@ -246,7 +247,7 @@ def document():
 
 def test_a_file_of_results_is_complete(document, tmp_path):
     path = tmp_path / "a.json"
-    path.write_text(json.dumps(document))
+    path.write_text(results.as_json(document))
     read = results.load(path)
     assert read == json.loads(json.dumps(document))
     about = read["run"]
@@ -407,6 +408,21 @@ def test_pictures_are_written_as_files(document, tmp_path):
 
     for path in vectors:
         assert tree.parse(path).getroot().tag.endswith("svg")
+
+
+def test_the_page_of_docs_has_what_the_file_has(document, tmp_path):
+    path = tmp_path / "here.json"
+    slow = slowed(document, {"gpuad": 2.0, "autograd": 1.5})
+    path.write_text(results.as_json(slow))
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "old.svg").touch()
+    text = results_page.write(path, tmp_path).read_text()
+    assert "| tiny network, n 7 | 2 ms |  | 1 ms | 1.5 ms | autograd | 1.33 |  |" in text
+    assert "| **gpuad** | 2.00 (1) | 1.33 (1) | 1.33 (1) |" in text
+    assert "**nothing was measured on a GPU**" in text
+    pictures = set(re.findall(r"\]\(benchmarks/(.*?)\)", text))
+    assert "ratios-cpu-overhead.svg" in pictures
+    assert pictures == {p.name for p in (tmp_path / "benchmarks").iterdir()}
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ class Adapter:
     device = "cpu"
     #: Whether all its memory passes through NumPy, whose allocations Python's ``tracemalloc`` sees.
     allocates_with_numpy = True
+    #: Whether it compiles what has been called often, so that it must be called for a while before it is timed.
+    compiles_late = False
     #: A guess at the seconds of its first call, before one was seen: what a run that is short of time leaves out.
     first_call_guess = 0.5
 
@@ -136,6 +138,7 @@ class Gpuad(OnCuPy):
     """gpuad, operation by operation: what one gets without asking for more."""
 
     name = "gpuad"
+    compiles_late = True
 
     def load(self, threads: int) -> None:
         pass

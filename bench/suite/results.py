@@ -37,6 +37,13 @@ def load(path: str | Path) -> dict[str, Any]:
     return dict(document)
 
 
+def as_json(document: Mapping[str, Any]) -> str:
+    """The document as JSON, a line for each case, so that files of results can be compared line by line."""
+    about = json.dumps({k: v for k, v in document.items() if k != "cases"}, indent=1)
+    cases = ",\n".join(json.dumps(case) for case in document["cases"])
+    return f'{about[:-2]},\n "cases": [\n{cases}\n]}}\n'
+
+
 def on_gpu(label: str) -> bool:
     return label.endswith(" (GPU)")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import shutil
 import signal
@@ -20,7 +19,7 @@ import numpy
 
 from . import agreement, counting, machine, memory, timing
 from .adapters import Adapter, NotOffered
-from .results import OURS, SCHEMA
+from .results import OURS, SCHEMA, as_json
 from .workload import Case
 from .workloads import ALL
 
@@ -142,7 +141,7 @@ class Session:
         self.document["cases"].sort(key=lambda record: self.order.get(record["name"], 0))
         if self.target is not None:
             part = self.target.with_name(f".{self.target.name}.part")
-            part.write_text(json.dumps(self.document, indent=1) + "\n")
+            part.write_text(as_json(self.document))
             part.replace(self.target)
 
     # --- one case ----------------------------------------------------------------------------------
@@ -199,7 +198,7 @@ class Session:
             a.wait(result)
         took = time.perf_counter() - start
         seen.append(took)
-        entry["first_call_s"] = took
+        entry["first_call_s"] = _rounded(took)
         return call, a.to_host(result)
 
     def _time(
@@ -225,12 +224,12 @@ class Session:
             samples = numpy.array(r.samples)
             contestants[label] |= {
                 "seconds": {
-                    "min": float(samples.min()),
-                    "median": float(numpy.median(samples)),
-                    "spread": timing.spread(r.samples),
-                    "halves": timing.halves(r.samples),
+                    "min": _rounded(samples.min()),
+                    "median": _rounded(numpy.median(samples)),
+                    "spread": _rounded(timing.spread(r.samples)),
+                    "halves": _rounded(timing.halves(r.samples)),
                     "calls": r.calls,
-                    "samples": [float(f"{s:.4g}") for s in r.samples],
+                    "samples": [_rounded(s) for s in r.samples],
                 },
                 **self._seen(case, r, float(samples.min())),
             }
@@ -245,6 +244,11 @@ class Session:
                 call = lambda: r.adapter.wait(r.call(*r.sets[0]))  # noqa: E731
                 found["launches"], found["launches_by"] = counting.launches(call)
         return found
+
+
+def _rounded(number: float) -> float:
+    """To what a clock can tell: a file of results is read by people, too."""
+    return float(f"{number:.4g}")
 
 
 class _TimeIsUp(BaseException):

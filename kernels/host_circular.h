@@ -11,6 +11,9 @@
 
 #include "host_exponential.h"
 
+// Added to a number not too large, this rounds it to a whole one, which stands in the lowest bits of the sum.
+#define GPUAD_ROUND_F64 0x1.8p52
+
 #define GPUAD_ANGLE 0x1p20
 
 // x as k pi/2 + r + low with |r| <= pi/4; returns r and, in the lowest bits, k.

@@ -51,86 +51,80 @@ GPUAD_INLINE float gpuad_of_bits_f32(uint32_t bits) {
     return x;
 }
 
-// Added to a number not too large, these round it to a whole one, which stands in the lowest bits of the sum.
-#define GPUAD_ROUND_F64 0x1.8p52
-#define GPUAD_ROUND_F32 0x1.8p23f
+// Added to a number not too large, these round it to a whole one, k: in the lowest bits of the sum there is k and twice
+// the bias of exponents.
+#define GPUAD_EXPONENT_F64 0x1.80000000007fep52
+#define GPUAD_EXPONENT_F32 0x1.8001fcp23f
 
-// 2^k for the k in the lowest bits, -1022 <= k <= 1024 (-126 and 128); infinite at the upper end.
-GPUAD_INLINE double gpuad_power_of_two_f64(uint64_t k) { return gpuad_of_bits_f64((k + 1023) << 52); }
-GPUAD_INLINE float gpuad_power_of_two_f32(uint32_t k) { return gpuad_of_bits_f32((k + 127) << 23); }
+// 2^k for k = rounded - GPUAD_EXPONENT, -1022 <= k <= 1024 (-126 and 128); infinite at the upper end.
+GPUAD_INLINE double gpuad_power_of_two_f64(double rounded) {
+    return gpuad_of_bits_f64((gpuad_bits_f64(rounded) - 1023) << 52);
+}
+GPUAD_INLINE float gpuad_power_of_two_f32(float rounded) {
+    return gpuad_of_bits_f32((gpuad_bits_f32(rounded) - 127) << 23);
+}
 
-// y 2^k for k = rounded - GPUAD_ROUND, as large or small as may be: in two factors, so it is rounded once.
+// y 2^k, as large or small as may be: in two factors, so it is rounded once.
 GPUAD_INLINE double gpuad_scale_f64(double y, double rounded) {
-    const double half = (rounded - GPUAD_ROUND_F64) * 0.5 + GPUAD_ROUND_F64;
-    const uint64_t k = gpuad_bits_f64(half);
-    return y * gpuad_power_of_two_f64(k) * gpuad_power_of_two_f64(gpuad_bits_f64(rounded) - k);
+    const uint64_t half = gpuad_bits_f64(rounded) >> 1, other = gpuad_bits_f64(rounded) - half;
+    return y * gpuad_of_bits_f64(half << 52) * gpuad_of_bits_f64(other << 52);
 }
 GPUAD_INLINE float gpuad_scale_f32(float y, float rounded) {
-    const float half = (rounded - GPUAD_ROUND_F32) * 0.5f + GPUAD_ROUND_F32;
-    const uint32_t k = gpuad_bits_f32(half);
-    return y * gpuad_power_of_two_f32(k) * gpuad_power_of_two_f32(gpuad_bits_f32(rounded) - k);
+    const uint32_t half = gpuad_bits_f32(rounded) >> 1, other = gpuad_bits_f32(rounded) - half;
+    return y * gpuad_of_bits_f32(half << 23) * gpuad_of_bits_f32(other << 23);
 }
 
-// exp(r) - 1 for |r| <= log(2) / 2.
+// exp(r) - 1 for |r| <= log(2) / 2. Terms in pairs, here and below: a processor looks some hundred instructions ahead,
+// and where each of them waits for the one before, that isn't far.
 GPUAD_INLINE double gpuad_expm1_near_0_f64(double r) {
-    double q = 0x1.af756982cbfadp-26;
-    q = GPUAD_FMA_F64(q, r, 0x1.28a189749d7d4p-22);
-    q = GPUAD_FMA_F64(q, r, 0x1.71ddeadedb0d2p-19);
-    q = GPUAD_FMA_F64(q, r, 0x1.a019a7d44e5e6p-16);
-    q = GPUAD_FMA_F64(q, r, 0x1.a01a01b56fa9ap-13);
-    q = GPUAD_FMA_F64(q, r, 0x1.6c16c17eb355fp-10);
-    q = GPUAD_FMA_F64(q, r, 0x1.111111110e822p-7);
-    q = GPUAD_FMA_F64(q, r, 0x1.555555555237ep-5);
-    q = GPUAD_FMA_F64(q, r, 0x1.555555555555cp-3);
-    q = GPUAD_FMA_F64(q, r, 0x1.0000000000005p-1);
-    return GPUAD_FMA_F64(r * r, q, r);
+    const double rr = r * r, fourth = rr * rr;
+    const double a = GPUAD_FMA_F64(r, 0x1.555555555555cp-3, 0x1.0000000000005p-1);
+    const double b = GPUAD_FMA_F64(r, 0x1.111111110e822p-7, 0x1.555555555237ep-5);
+    const double c = GPUAD_FMA_F64(r, 0x1.a01a01b56fa9ap-13, 0x1.6c16c17eb355fp-10);
+    const double d = GPUAD_FMA_F64(r, 0x1.71ddeadedb0d2p-19, 0x1.a019a7d44e5e6p-16);
+    const double e = GPUAD_FMA_F64(r, 0x1.af756982cbfadp-26, 0x1.28a189749d7d4p-22);
+    const double high = GPUAD_FMA_F64(fourth, e, GPUAD_FMA_F64(rr, d, c));
+    return GPUAD_FMA_F64(rr, GPUAD_FMA_F64(fourth, high, GPUAD_FMA_F64(rr, b, a)), r);
 }
 GPUAD_INLINE float gpuad_expm1_near_0_f32(float r) {
-    float q = 0x1.6d977ep-10f;
-    q = GPUAD_FMA_F32(q, r, 0x1.1226f8p-7f);
-    q = GPUAD_FMA_F32(q, r, 0x1.55548ap-5f);
-    q = GPUAD_FMA_F32(q, r, 0x1.5554b2p-3f);
-    q = GPUAD_FMA_F32(q, r, 0.5f);
-    return GPUAD_FMA_F32(r * r, q, r);
+    const float rr = r * r, a = GPUAD_FMA_F32(r, 0x1.5554b2p-3f, 0.5f);
+    const float b = GPUAD_FMA_F32(r, 0x1.1226f8p-7f, 0x1.55548ap-5f);
+    return GPUAD_FMA_F32(rr, GPUAD_FMA_F32(rr, GPUAD_FMA_F32(rr, 0x1.6d977ep-10f, b), a), r);
 }
 
-// x as k log(2) + r: returns r, and k + GPUAD_ROUND.
+// x as k log(2) + r: returns r, and k + GPUAD_EXPONENT.
 GPUAD_INLINE double gpuad_reduce_exp_f64(double x, double *rounded) {
-    *rounded = GPUAD_FMA_F64(x, 0x1.71547652b82fep+0, GPUAD_ROUND_F64);
-    const double k = *rounded - GPUAD_ROUND_F64;
+    *rounded = GPUAD_FMA_F64(x, 0x1.71547652b82fep+0, GPUAD_EXPONENT_F64);
+    const double k = *rounded - GPUAD_EXPONENT_F64;
     return GPUAD_FMA_F64(k, -0x1.a39ef35793c76p-33, GPUAD_FMA_F64(k, -0x1.62e42feep-1, x));
 }
 GPUAD_INLINE float gpuad_reduce_exp_f32(float x, float *rounded) {
-    *rounded = GPUAD_FMA_F32(x, 0x1.715476p+0f, GPUAD_ROUND_F32);
-    const float k = *rounded - GPUAD_ROUND_F32;
+    *rounded = GPUAD_FMA_F32(x, 0x1.715476p+0f, GPUAD_EXPONENT_F32);
+    const float k = *rounded - GPUAD_EXPONENT_F32;
     return GPUAD_FMA_F32(k, -0x1.7f7d1cp-20f, GPUAD_FMA_F32(k, -0x1.62e4p-1f, x));
 }
 
 GPUAD_INLINE double gpuad_exp_f64(double x) {
-    x = 720.0 < x ? 720.0 : x; // NaN stays NaN
-    x = -800.0 > x ? -800.0 : x;
+    x = fabs(x) > 800.0 ? copysign(800.0, x) : x; // NaN stays NaN
     double rounded;
     const double r = gpuad_reduce_exp_f64(x, &rounded);
     return gpuad_scale_f64(1.0 + gpuad_expm1_near_0_f64(r), rounded);
 }
 GPUAD_INLINE float gpuad_exp_f32(float x) {
-    x = 90.0f < x ? 90.0f : x;
-    x = -110.0f > x ? -110.0f : x;
+    x = fabsf(x) > 110.0f ? copysignf(110.0f, x) : x;
     float rounded;
     const float r = gpuad_reduce_exp_f32(x, &rounded);
     return gpuad_scale_f32(1.0f + gpuad_expm1_near_0_f32(r), rounded);
 }
 
 GPUAD_INLINE double gpuad_exp2_f64(double x) {
-    x = 1040.0 < x ? 1040.0 : x;
-    x = -1100.0 > x ? -1100.0 : x;
-    const double rounded = x + GPUAD_ROUND_F64, r = (x - (rounded - GPUAD_ROUND_F64)) * 0x1.62e42fefa39efp-1;
+    x = fabs(x) > 1100.0 ? copysign(1100.0, x) : x;
+    const double rounded = x + GPUAD_EXPONENT_F64, r = (x - (rounded - GPUAD_EXPONENT_F64)) * 0x1.62e42fefa39efp-1;
     return gpuad_scale_f64(1.0 + gpuad_expm1_near_0_f64(r), rounded);
 }
 GPUAD_INLINE float gpuad_exp2_f32(float x) {
-    x = 130.0f < x ? 130.0f : x;
-    x = -160.0f > x ? -160.0f : x;
-    const float rounded = x + GPUAD_ROUND_F32, r = (x - (rounded - GPUAD_ROUND_F32)) * 0x1.62e430p-1f;
+    x = fabsf(x) > 160.0f ? copysignf(160.0f, x) : x;
+    const float rounded = x + GPUAD_EXPONENT_F32, r = (x - (rounded - GPUAD_EXPONENT_F32)) * 0x1.62e430p-1f;
     return gpuad_scale_f32(1.0f + gpuad_expm1_near_0_f32(r), rounded);
 }
 
@@ -138,21 +132,19 @@ GPUAD_INLINE float gpuad_exp2_f32(float x) {
 GPUAD_INLINE double gpuad_expm1_below_f64(double x, double *quarter, double *p) {
     double rounded;
     *p = gpuad_expm1_near_0_f64(gpuad_reduce_exp_f64(x, &rounded));
-    const double s = gpuad_power_of_two_f64(gpuad_bits_f64(rounded) - 2);
-    *quarter = s;
+    const double s = *quarter = gpuad_power_of_two_f64(rounded - 2.0);
     return s == 0.25 ? *p : 4.0 * GPUAD_FMA_F64(s, *p, s - 0.25);
 }
 GPUAD_INLINE float gpuad_expm1_below_f32(float x, float *quarter, float *p) {
     float rounded;
     *p = gpuad_expm1_near_0_f32(gpuad_reduce_exp_f32(x, &rounded));
-    const float s = gpuad_power_of_two_f32(gpuad_bits_f32(rounded) - 2);
-    *quarter = s;
+    const float s = *quarter = gpuad_power_of_two_f32(rounded - 2.0f);
     return s == 0.25f ? *p : 4.0f * GPUAD_FMA_F32(s, *p, s - 0.25f);
 }
 
 // Once for T with the suffix S of C's library: what reads the same for both. MOST: from where on exp(x) is infinite;
 // TWICE: exp(x) / 2; ONE: from where on exp(x) - 1, exp(-x) + 1 and the like are rounded to one term.
-#define GPUAD_OF_EXPONENTIALS(T, N, S, MOST, TWICE, ONE) \
+#define GPUAD_OF_EXPONENTIALS(T, N, U, S, MOST, TWICE, ONE) \
     GPUAD_INLINE T gpuad_expm1_##N(T x) { \
         T y = (T)MOST < x ? (T)MOST : x, s, p; \
         y = -(T)(2 * ONE) > y ? -(T)(2 * ONE) : y; \
@@ -160,10 +152,11 @@ GPUAD_INLINE float gpuad_expm1_below_f32(float x, float *quarter, float *p) {
         return x == 0 ? x : y; \
     } \
     GPUAD_INLINE T gpuad_tanh_##N(T x) { \
-        T y = fabs##S(x), s, p; \
+        T y = fabs##S(x), rounded; \
         y = (T)ONE < y ? (T)ONE : y; \
-        y = gpuad_expm1_below_##N(2 * y, &s, &p); \
-        return copysign##S(y / (y + 2), x); \
+        const T p = gpuad_expm1_near_0_##N(gpuad_reduce_exp_##N(2 * y, &rounded)); \
+        const T s = gpuad_power_of_two_##N(rounded), t = GPUAD_FMA_##U(s, p, s - 1); \
+        return copysign##S(t / (t + 2), x); \
     } \
     GPUAD_INLINE T gpuad_cosh_##N(T x) { \
         T y = fabs##S(x), s, p; \
@@ -185,8 +178,8 @@ GPUAD_INLINE float gpuad_expm1_below_f32(float x, float *quarter, float *p) {
         const T e = gpuad_exp_##N(-fabs##S(x)); \
         return (x < 0 ? e : (T)1) / (1 + e); \
     }
-GPUAD_OF_EXPONENTIALS(float, f32, f, 88.73, 89.42, 10)
-GPUAD_OF_EXPONENTIALS(double, f64, , 709.79, 710.48, 20)
+GPUAD_OF_EXPONENTIALS(float, f32, F32, f, 88.73, 89.42, 10)
+GPUAD_OF_EXPONENTIALS(double, f64, F64, , 709.79, 710.48, 20)
 
 // -- logarithms -----------------------------------------------------------------------------------
 // x = 2^k m with m in [sqrt(1/2), sqrt(2)), for positive normal x. `biased` is k + 1023 (127).
@@ -208,41 +201,38 @@ GPUAD_INLINE float gpuad_unbias_f32(uint32_t biased) { return (float)((int32_t)b
 
 // log(1 + f) = f - (f^2/2 - t) for 1 + f in that interval; returns t.
 GPUAD_INLINE double gpuad_log_term_f64(double f) {
-    const double s = f / (2.0 + f), z = s * s;
-    double q = 0x1.2e9d8391d7dc4p-3;
-    q = GPUAD_FMA_F64(q, z, 0x1.39accf66e6879p-3);
-    q = GPUAD_FMA_F64(q, z, 0x1.7465c74ddcf65p-3);
-    q = GPUAD_FMA_F64(q, z, 0x1.c71c548e2df56p-3);
-    q = GPUAD_FMA_F64(q, z, 0x1.2492493e6e2d4p-2);
-    q = GPUAD_FMA_F64(q, z, 0x1.999999998486ap-2);
-    q = GPUAD_FMA_F64(q, z, 0x1.5555555555581p-1);
+    const double s = f / (2.0 + f), z = s * s, zz = z * z;
+    const double a = GPUAD_FMA_F64(z, 0x1.999999998486ap-2, 0x1.5555555555581p-1);
+    const double b = GPUAD_FMA_F64(z, 0x1.c71c548e2df56p-3, 0x1.2492493e6e2d4p-2);
+    const double c = GPUAD_FMA_F64(z, 0x1.39accf66e6879p-3, 0x1.7465c74ddcf65p-3);
+    const double q = GPUAD_FMA_F64(zz, GPUAD_FMA_F64(zz, GPUAD_FMA_F64(zz, 0x1.2e9d8391d7dc4p-3, c), b), a);
     return s * GPUAD_FMA_F64(q, z, 0.5 * f * f);
 }
 GPUAD_INLINE float gpuad_log_term_f32(float f) {
     const float s = f / (2.0f + f), z = s * s;
-    float q = 0x1.e2a78ap-3f;
-    q = GPUAD_FMA_F32(q, z, 0x1.243b3ap-2f);
-    q = GPUAD_FMA_F32(q, z, 0x1.999a70p-2f);
-    q = GPUAD_FMA_F32(q, z, 0x1.555556p-1f);
-    return s * GPUAD_FMA_F32(q, z, 0.5f * f * f);
+    const float a = GPUAD_FMA_F32(z, 0x1.999a70p-2f, 0x1.555556p-1f);
+    const float b = GPUAD_FMA_F32(z, 0x1.e2a78ap-3f, 0x1.243b3ap-2f);
+    return s * GPUAD_FMA_F32(GPUAD_FMA_F32(z * z, b, a), z, 0.5f * f * f);
 }
 
-// Written once. HI, LO: log 2, of which products with small whole numbers are exact, and the rest; TINY: the smallest
-// normal number; BITS: the exponent's shift by which denormal ones are made normal; INV: 1/log(2), and TEN: 1/log(10),
-// in two parts, the first short; TWO: log10(2) likewise; MASK: clears what makes a product with those inexact.
-#define GPUAD_LOGARITHMS(T, N, S, U, HI, LO, TINY, BITS, UP, INV, INV_LO, TEN, TEN_LO, TWO, TWO_LO, MASK, LAST) \
-    GPUAD_INLINE T gpuad_log_sum_##N(T k, T f, T low) { \
+// Written once. B: whole numbers of T's length; HI, LO: log 2, of which products with small whole numbers are exact,
+// and the rest; TINY: the smallest normal number; BITS: the exponent's shift by which denormal ones are made normal;
+// INV: 1/log(2), and TEN: 1/log(10), in two parts, the first short; TWO: log10(2) likewise; MASK: clears what makes a
+// product with those inexact.
+#define GPUAD_LOGARITHMS(T, N, U, S, B, HI, LO, TINY, BITS, UP, INV, INV_LO, TEN, TEN_LO, TWO, TWO_LO, MASK, LAST) \
+    GPUAD_INLINE T gpuad_log_sum_##N(T k, T f) { \
         const T square = (T)0.5 * f * f; \
-        return k * (T)HI - ((square - (gpuad_log_term_##N(f) + (k * (T)LO + low))) - f); \
+        return GPUAD_FMA_##U(k, (T)HI, f - (square - GPUAD_FMA_##U(k, (T)LO, gpuad_log_term_##N(f)))); \
     } \
-    /* The logarithm of what isn't a positive finite number, or y. */ \
+    /* The logarithm of x: y, if that is a positive finite number. */ \
     GPUAD_INLINE T gpuad_log_domain_##N(T x, T y) { \
-        const T other = x == 0 ? -(T)INFINITY : (T)NAN; \
-        return x > 0 ? (x < (T)INFINITY ? y : x) : other; \
+        y = gpuad_of_bits_##N(gpuad_bits_##N(y) | -(B)!(x >= 0)); /* all bits: NaN */ \
+        y = x == 0 ? -(T)INFINITY : y; \
+        return x == (T)INFINITY ? x : y; \
     } \
     /* k and m, of denormal numbers too. */ \
     GPUAD_INLINE T gpuad_split_any_##N(T x, T *k) { \
-        U biased; \
+        B biased; \
         const T m = gpuad_split_##N(x < (T)TINY ? x * (T)UP : x, &biased); \
         *k = gpuad_unbias_##N(biased) - (x < (T)TINY ? (T)BITS : (T)0); \
         return m; \
@@ -250,17 +240,17 @@ GPUAD_INLINE float gpuad_log_term_f32(float f) {
     GPUAD_INLINE T gpuad_log_##N(T x) { \
         T k; \
         const T m = gpuad_split_any_##N(x, &k); \
-        return gpuad_log_domain_##N(x, gpuad_log_sum_##N(k, m - 1, 0)); \
+        return gpuad_log_domain_##N(x, gpuad_log_sum_##N(k, m - 1)); \
     } \
     /* log(1 + x) for finite x > -1: what 1 + x lacks is added to f. */ \
     GPUAD_INLINE T gpuad_log1p_inside_##N(T x) { \
         const T u = 1 + x; \
-        U biased; \
+        B biased; \
         const T m = gpuad_split_##N(u, &biased), k = gpuad_unbias_##N(biased); \
-        const U down = LAST - (biased < LAST ? biased : LAST); \
+        const B down = LAST - (biased < LAST ? biased : LAST); \
         const T lost = x < 1 ? x - (u - 1) : 1 - (u - x); \
         const T f = k == 0 ? x : (m - 1) + lost * gpuad_of_bits_##N(down << (sizeof(T) == 4 ? 23 : 52)); \
-        return gpuad_log_sum_##N(k, f, 0); \
+        return gpuad_log_sum_##N(k, f); \
     } \
     GPUAD_INLINE T gpuad_log1p_##N(T x) { \
         const T y = gpuad_log1p_inside_##N(x); \
@@ -287,10 +277,10 @@ GPUAD_INLINE float gpuad_log_term_f32(float f) {
         const T rest = ((of_two - sum) + first) + ((low + high) * (T)TEN_LO + low * (T)TEN + k * (T)TWO_LO); \
         return gpuad_log_domain_##N(x, sum + rest); \
     }
-GPUAD_LOGARITHMS(float, f32, f, uint32_t, 0x1.62e4p-1, 0x1.7f7d1cf79abcap-20, 0x1p-126, 25, 0x1p25, //
+GPUAD_LOGARITHMS(float, f32, F32, f, uint32_t, 0x1.62e4p-1, 0x1.7f7d1cf79abcap-20, 0x1p-126, 25, 0x1p25, //
     0x1.714p+0, 0x1.47652b82fe177p-12, 0x1.bcap-2, 0x1.7b1526e50e32ap-14, 0x1.344p-2, 0x1.3509f79fef312p-18, //
     0xfffff000u, 254u)
-GPUAD_LOGARITHMS(double, f64, , uint64_t, 0x1.62e42feep-1, 0x1.a39ef35793c76p-33, 0x1p-1022, 54, 0x1p54, //
+GPUAD_LOGARITHMS(double, f64, F64, , uint64_t, 0x1.62e42feep-1, 0x1.a39ef35793c76p-33, 0x1p-1022, 54, 0x1p54, //
     0x1.71547p+0, 0x1.94ae0bf85ddf4p-22, 0x1.bcb7bp-2, 0x1.526e50e32a6abp-26, 0x1.34413p-2, 0x1.427de7fbcc47cp-24, //
     0xffffffff00000000u, 2046u)
 
@@ -410,11 +400,10 @@ GPUAD_INLINE float gpuad_exp2_bend_f32(float r, float rr) {
     return GPUAD_FMA_F32(rr, GPUAD_FMA_F32(rr, 0x1.41552cp-13f, b), a);
 }
 
-// ROUND: GPUAD_ROUND and twice the bias of exponents, whose bits, B, begin after DIGITS. TWO, THIRD: 2 / log(2), and a
-// third of it, in two parts; ODD, EVEN: half the difference of log2(4/3) and log2(4/5), and half their sum, the first
-// parts short; OUTSIDE: the bits of infinity less 1; MOST: 2^MOST and 2^-MOST are infinite and 0.
+// TWO, THIRD: 2 / log(2), and a third of it, in two parts; ODD, EVEN: half the difference of log2(4/3) and log2(4/5),
+// and half their sum, the first parts short; OUTSIDE: the bits of infinity less 1; 2^MOST is infinite, 2^-MOST is 0.
 #define GPUAD_POWER( \
-    T, N, U, S, B, DIGITS, ROUND, MOST, OUTSIDE, TWO, TWO_LO, THIRD, THIRD_LO, ODD, ODD_LO, EVEN, EVEN_LO) \
+    T, N, U, S, MOST, OUTSIDE, TWO, TWO_LO, THIRD, THIRD_LO, ODD, ODD_LO, EVEN, EVEN_LO) \
     /* log2(x) for x >= 0, with some 12 binary digits more than T has. */ \
     GPUAD_INLINE T gpuad_long_log2_##N(T x, T *low) { \
         T k; \
@@ -445,20 +434,18 @@ GPUAD_INLINE float gpuad_exp2_bend_f32(float r, float rr) {
         const T rest = GPUAD_FMA_##U(y, low, gpuad_product_less_##N(y, log_x, product)); \
         const int far = fabs##S(product) >= (T)MOST; \
         const T high = far ? copysign##S((T)MOST, product) : product, more = far ? (T)0 : rest; \
-        /* In the lowest bits there is a whole number k, and twice the bias: 2^k is two factors, as k may be large. */ \
-        const T rounded = (high + more) + (T)ROUND, r = (high - (rounded - (T)ROUND)) + more; \
+        const T rounded = (high + more) + GPUAD_EXPONENT_##U, r = (high - (rounded - GPUAD_EXPONENT_##U)) + more; \
         const T rr = r * r, part = GPUAD_FMA_##U(r, (T)0x1.62e42fefa39efp-1, rr * gpuad_exp2_bend_##N(r, rr)); \
-        const B half = gpuad_bits_##N(rounded) >> 1, other = gpuad_bits_##N(rounded) - half; \
-        const T size = (1 + part) * gpuad_of_bits_##N(half << DIGITS) * gpuad_of_bits_##N(other << DIGITS); \
+        const T size = gpuad_scale_##N(1 + part, rounded); \
         const T by_2 = y * (T)0.5; \
         const int whole = rint##S(y) == y, odd = whole & (rint##S(by_2) != by_2); \
         const T of_size = (y == 0) | (size_x == 1) ? (T)1 : size; \
         const T real = (x < 0) & (x > -(T)INFINITY) & !whole ? (T)NAN : of_size; \
         return odd ? copysign##S(real, x) : real; \
     }
-GPUAD_POWER(float, f32, F32, f, uint32_t, 23, 0x1.8001fcp23, 160, 0x7f7fffffu, 0x1.715476p+1, 0x1.4ae0cp-25, //
+GPUAD_POWER(float, f32, F32, f, 160, 0x7f7fffffu, 0x1.715476p+1, 0x1.4ae0cp-25, //
     0x1.ec709ep-1, -0x1.e2fe02p-28, 0, 0, 0, 0)
-GPUAD_POWER(double, f64, F64, , uint64_t, 52, 0x1.80000000007fep52, 1100, 0x7fefffffffffffffu, //
+GPUAD_POWER(double, f64, F64, , 1100, 0x7fefffffffffffffu, //
     0x1.71547652b82fep+1, 0x1.777d0ffda0d24p-55, 0x1.ec709dc3a03fdp-1, 0x1.d27f05548af0cp-55, //
     0x1.79538dea7p-2, 0x1.2f48b3094993ep-42, 0x1.7d60496dp-5, -0x1.12ce6312ebb82p-43)
 

@@ -1,4 +1,4 @@
-"""jit: random generators as inputs. The numbers and the generator's state are those of the plain program, every call."""
+"""jit: random generators as inputs. Numbers, and the generator's state, are the plain program's at every call."""
 
 from __future__ import annotations
 

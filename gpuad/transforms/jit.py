@@ -312,13 +312,13 @@ def jit(
     and writes down what it does to arrays, whatever is inside: ``grad``, ``vmap``, other jitted functions. Later ones
     replay that, without the Python around it. Where the program asked for a value, to branch by it, the replay asks
     again, and if the answer is new ``f`` is recorded once more. Variables that ``f`` reads from around it, arrays and
-    others, may change between calls. A ``numpy.random.Generator`` is drawn from at every call, as ``f`` does. Results are
+    others, may change between calls. A ``numpy.random.Generator`` is drawn from at every call, as by ``f``. Results are
     arrays of their own.
 
     ``static_argnums`` and ``static_argnames`` name arguments of which every value is a kind of its own; these must be
-    hashable. What can't be replayed faithfully, for ``f`` writes into an argument, say, or reads a file, is
-    called as it is, with one ``RuntimeWarning`` that names the line. docs/jit.md says more. ``GPUAD_JIT=0`` in the
-    environment turns recording off.
+    hashable. What can't be replayed faithfully, for ``f`` writes into an argument, say, is called as it is, with one
+    ``RuntimeWarning`` that names the line. docs/jit.md says more. ``GPUAD_JIT=0`` in the environment turns recording
+    off.
 
     ``jit(f).lower(*args)`` shows the recorded program, ``jit(f).cost(*args)`` counts what a replay does.
     ``jit(f).save(path, *args)`` writes the recordings to a file, which ``gpuad.load_jit`` makes a function of again.

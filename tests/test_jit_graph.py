@@ -113,6 +113,7 @@ def plan_of(f, *args) -> Plan:
     return tree_of(jitted).root.segment.plan
 
 
+@pytest.mark.unfused  # what waits needs no buffers
 def test_buffers_are_used_again():
     def chain(x):
         for _ in range(50):
@@ -221,6 +222,7 @@ def test_lower_names_the_lines_of_the_program():
     assert "def replay" in lowered.source
 
 
+@pytest.mark.unfused  # what waits counts as an array
 def test_cost():
     x, w = np.ones((32, 100)), np.ones((100, 10))
     cost = jit(lambda w: np.sum((x @ w) ** 2)).cost(w)

@@ -6,6 +6,8 @@ import copy
 import dataclasses
 import functools
 import operator
+import os
+import subprocess
 import sys
 import time
 import types
@@ -552,3 +554,41 @@ def test_infinite_complex_numbers():
             jitted = jit(f)
             jitted(x)
             np.testing.assert_array_equal(jitted(x), f(x))
+
+
+FORKS = """
+import os, signal, threading, time
+import numpy as np
+from gpuad import jit
+from gpuad.graph.tree import Tree
+
+held, add = threading.Event(), Tree.add
+
+def slowly(*args):
+    held.set()
+    time.sleep(0.3)
+    add(*args)
+
+f = jit(lambda x: np.sin(x) * 2)
+Tree.add = slowly
+other = threading.Thread(target=f, args=(np.ones(2),))
+other.start()
+held.wait()
+child = os.fork()
+signal.alarm(20)
+if not child:
+    Tree.add = add
+    x = np.arange(3.0)
+    os._exit(0 if all(np.array_equal(f(x), np.sin(x) * 2) for _ in range(3)) else 1)
+assert os.waitpid(child, 0)[1] == 0
+other.join()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_is_forked_while_another_thread_records():
+    """It hasn't that thread, which would never give back what it holds."""
+    folder = os.path.dirname(os.path.dirname(gpuad.__file__))
+    environment = {**os.environ, "PYTHONPATH": folder}
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -48,6 +48,12 @@ _PATIENCE = 64
 _VALUES = 4
 
 
+#: Whoever enters what was recorded.
+growing = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a forked child has none of the other threads, which may be in the middle of it
+    os.register_at_fork(before=growing.acquire, after_in_parent=growing.release, after_in_child=growing.release)
+
+
 class Recording:
     """What was recorded in surroundings of one kind, which ``read`` looks at. ``doubtful``: whether the next call has
     to show that the same comes of the same arguments. ``outline``: what these are like."""
@@ -69,7 +75,6 @@ class Jitted:
         #: By what the arguments are like: recordings, each for other surroundings.
         #: The text stands where the function is called as it is, and says why.
         self.known: dict[Any, list[Recording] | str] = {}
-        self.lock = threading.Lock()
         self.recorded = self.replayed = 0
         self.inputs = INPUTS
         self.given_up = False
@@ -175,7 +180,7 @@ class Jitted:
         return sum(without_whole_numbers(known) == kind for known in list(self.known)) >= _VALUES
 
     def _enter(self, key: Any, tree: Tree | None, run: Run, outline: Any) -> None:
-        with self.lock:
+        with growing:
             known = self.known.get(key) or []
             if isinstance(known, str):  # another thread has found out that it can't be replayed
                 return

@@ -19,7 +19,7 @@ from ..graph.report import Lowered, ReplayCost, count, describe
 from ..graph.saved import Shared, Stretch, Tables, Way, ways_from_data, ways_to_data
 from ..graph.surroundings import Traced
 from ..graph.tree import Tree
-from .jit import Jitted, Recording
+from .jit import Jitted, Recording, growing
 
 
 # -- saving -------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class _Loaded(Jitted):
             raise self._not_recorded(args, kwargs)
         inputs, tree = (*flat, *replay.read()), replay.tree
         if replay.gone:
-            with self.lock:
+            with growing:
                 while replay.gone:
                     tree.add(*replay.gone.pop())
         done, result = tree.run(inputs)
@@ -150,7 +150,7 @@ class _Loaded(Jitted):
             self.replayed += 1
             return result
         way = Way(replay.start, inputs, self.shared, self.path)
-        with self.lock:
+        with growing:
             self.recorded += 1
             replay.gone.append((way.events, way.values, way.end))
         return way.result
@@ -169,7 +169,7 @@ class _Loaded(Jitted):
             return None
         # Which backend makes new arrays plays no part any more, but it may have when the function was recorded.
         kind = found.get(key[0].name) or next(iter(found.values()))
-        with self.lock:
+        with growing:
             replay = self.replays.setdefault(key, _Replay(kind, self.name))
             self.known[key] = [replay]
         return replay

@@ -95,8 +95,8 @@ class DeviceArray:
     flags = property(lambda self: self._host.flags)
     base = property(lambda self: self._base)
     T = property(lambda self: DeviceArray(self._host.T))
-    real = property(lambda self: DeviceArray(self._host.real))
-    imag = property(lambda self: DeviceArray(self._host.imag))
+    real = property(lambda self: DeviceArray(self._host.real), lambda self, v: setattr(self._host, "real", _unwrap(v)))
+    imag = property(lambda self: DeviceArray(self._host.imag), lambda self, v: setattr(self._host, "imag", _unwrap(v)))
 
     def __len__(self):
         return len(self._host)

@@ -84,3 +84,45 @@ def test_where_others_widen(dtype):
         value, pullback = gpuad.vjp(lambda x, f=f: flat(f(x)), x)
         assert [v.dtype for v in value] == [r.dtype for r in results] == [dtype] * len(results)
         assert pullback(ones(value))[0].dtype == dtype
+
+
+#: Functions of NumPy that are made of others here, of a vector and of a matrix.
+COMPOSED = {
+    "vander": lambda x, m: np.vander(x),
+    "vander, increasing": lambda x, m: np.vander(x, 2, increasing=True),
+    "angle": lambda x, m: np.angle(x),
+    "angle in degrees": lambda x, m: np.angle(x, deg=True),
+    "einsum of rows": lambda x, m: np.einsum("ij->i", m),
+    "einsum of a diagonal": lambda x, m: np.einsum("ii", m),
+    "einsum of all": lambda x, m: np.einsum("i->", x),
+    "einsum of a product": lambda x, m: np.einsum("ij,j->", m, x[:2]),
+    "tensordot to a number": lambda x, m: np.tensordot(x, x, 1),
+    "tensordot of matrices": lambda x, m: np.tensordot(m, m),
+    "tensordot": lambda x, m: np.tensordot(m, m, 1),
+    "inner": lambda x, m: np.inner(x, x),
+    "polyval": lambda x, m: np.polyval(x, m),
+    "polyadd": lambda x, m: np.polyadd(x, x[1:]),
+    "polymul": lambda x, m: np.polymul(x, x[1:]),
+    "polydiv": lambda x, m: np.polydiv(x[1:], x[2:])[0],
+    "poly": lambda x, m: np.poly(x),
+}
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "int8", "uint8", "int16", "uint32", "int64", "float16", "float32", "float64"]
+)
+@pytest.mark.parametrize("name", COMPOSED)
+def test_whole_numbers_and_others_under_jit(name, dtype):
+    """Recorded whole numbers go the way that traced arrays go: dtype, shape and kind of number are NumPy's."""
+    f, x = COMPOSED[name], np.arange(4).astype(dtype)
+    want = f(x, x.reshape(2, 2))
+    jitted = gpuad.jit(lambda x: f(x, x.reshape(2, 2)))
+    for _ in range(2):
+        found = jitted(x)
+        assert type(found) is type(want) and found.dtype == want.dtype
+        np.testing.assert_allclose(found, want, rtol=1e-3 if dtype == "float16" else 1e-6)
+
+
+def test_powers_of_infinities():
+    x = np.array([np.inf, 2.0])
+    np.testing.assert_array_equal(gpuad.jit(np.vander)(x), np.vander(x))

@@ -8,8 +8,9 @@ import pytest
 
 import gpuad
 import gpuad.numpy as gnp
-from gpuad import grad, jvp, value_and_grad, vjp
+from gpuad import grad, jit, jvp, value_and_grad, vjp
 from gpuad.errors import LeakedTracerError, UnsupportedError
+from gpuad.test_util import check_grads
 
 RNG = np.random.default_rng(20)
 WEIGHTS = np.cos(np.arange(1.0, 200.0))
@@ -414,7 +415,64 @@ def test_complex():
     want = [slope(h * e) - 1j * slope(1j * h * e) for e in np.eye(2)]
     np.testing.assert_allclose(grad(f)(z), want, atol=1e-7)
     with pytest.raises(ValueError, match="read-only"):
-        grad(lambda z: z.real.__setitem__(0, 1.0) or 0.0)(z)
+        grad(lambda z: np.broadcast_to(z.real, (2, 2)).__setitem__(0, 1.0) or 0.0)(z)
+
+
+HALVES = {
+    "doubled": lambda z, x: double(z),
+    "set": lambda z, x: setattr(z, "real", x),
+    "imaginary": lambda z, x: setattr(z, "imag", x * z.real),
+    "entries": lambda z, x: z.real.__setitem__(slice(0, 2), x[1:]),
+    "of a part": lambda z, x: z[1:].imag.__setitem__(0, x[0] * x[1]),
+    "a number": lambda z, x: setattr(z, "imag", 2),
+    "kept": lambda z, x: kept_half(z, x),
+}
+
+
+def double(z):
+    z.real *= 2
+    z.imag[1:] += z.real[:-1]
+
+
+def kept_half(z, x):
+    part = z.imag
+    z *= 2
+    part *= x
+    z += part
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, jit], ids=["plain", "jit"])
+@pytest.mark.parametrize("name", HALVES)
+def test_real_and_imaginary_parts(name, transform):
+    """As NumPy has them, views; and gradients by JVPs and by differences."""
+
+    def f(z, x):
+        z = z * 1
+        HALVES[name](z, x)
+        return z
+
+    z, x = np.array([1 + 2j, 3 - 1j, -0.5 + 0.25j]), np.array([0.5, -1.5, 2.0])
+    for _ in range(2):
+        value, slope = transform(lambda z, x: jvp(f, (z, x), (z[::-1], x[::-1])))(z, x)
+        np.testing.assert_allclose(value, f(z, x), rtol=1e-14)
+        step = 1e-6
+        want = (f(z + step * z[::-1], x + step * x[::-1]) - f(z - step * z[::-1], x - step * x[::-1])) / (2 * step)
+        np.testing.assert_allclose(slope, want, atol=1e-8)
+    check_grads(lambda z, x: np.sum(np.abs(f(z, x)) ** 2 * x), (z, x))
+
+
+def test_parts_beside_infinite_ones():
+    def f(x):
+        z = np.array([1 + np.inf * 1j, np.inf - 1j, np.nan + 2j]) * (1 + 0 * x)
+        z.imag = np.array([np.inf, 1.0, -np.inf])
+        z.real = x * 2
+        return z
+
+    with np.errstate(invalid="ignore"):
+        x = np.array([1.0, -2.0, 3.0])
+        value, _ = vjp(f, x)
+    np.testing.assert_array_equal(value.real, 2 * x)
+    np.testing.assert_array_equal(value.imag, [np.inf, 1.0, -np.inf])
 
 
 def test_a_loop_of_writes_costs_what_it_touches():

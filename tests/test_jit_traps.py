@@ -590,5 +590,7 @@ def test_a_child_is_forked_while_another_thread_records():
     """It hasn't that thread, which would never give back what it holds."""
     folder = os.path.dirname(os.path.dirname(gpuad.__file__))
     environment = {**os.environ, "PYTHONPATH": folder}
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORKS], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

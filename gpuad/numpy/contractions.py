@@ -98,7 +98,9 @@ def vdot(a: Any, b: Any, /) -> Any:
 @numpy_function("inner")
 def inner(a: Any, b: Any, /) -> Any:
     a, b = arrays(a, b)
-    return a * b if a.ndim == 0 or b.ndim == 0 else tensordot(a, b, axes=(-1, -1))
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    return contract.matmul(a, b) if a.ndim == b.ndim == 1 else tensordot(a, b, axes=(-1, -1))
 
 
 @numpy_function("outer")
@@ -139,7 +141,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     for i, j in zip(over_a, over_b, strict=True):
         y[j] = x[i]
     out = [i for i in x if i not in y] + [i for i in y if i not in x]
-    return contract.einsum(a, b, subscripts=f"{''.join(x)},{''.join(y)}->{''.join(out)}")
+    ans = contract.einsum(a, b, subscripts=f"{''.join(x)},{''.join(y)}->{''.join(out)}")
+    return ans if out else functions["asarray"](ans)  # no number
 
 
 @numpy_function("cross")

@@ -16,12 +16,17 @@ from .frontend import functions, numpy_function
 
 
 def _coefficients(*polys: Any) -> list[Any]:
-    """Vectors of floating-point coefficients; a ``poly1d`` is what it holds."""
+    """Vectors of coefficients; a ``poly1d`` is what it holds."""
     arrays = as_arrays(c.coeffs if isinstance(c, np.poly1d) else c for c in polys)
     arrays = [functions["atleast_1d"](c) for c in arrays]
     if any(len(spec_of(c).shape) != 1 for c in arrays):
         raise UnsupportedError("the traced coefficients of a polynomial must be a vector")
-    return [c if has_derivatives(spec_of(c).dtype) else convert(c, float) for c in arrays]
+    return arrays
+
+
+def _divisible(*polys: Any) -> list[Any]:
+    """The same, of floating-point numbers."""
+    return [c if has_derivatives(spec_of(c).dtype) else convert(c, float) for c in _coefficients(*polys)]
 
 
 @numpy_function("polyval")
@@ -29,7 +34,7 @@ def polyval(p: Any, x: Any) -> Any:
     if isinstance(x, np.poly1d):
         raise UnsupportedError("polyval of a traced polynomial at a poly1d isn't supported; give an array")
     (p,), x = _coefficients(p), as_array(x)
-    y = x * 0.0 + 0.0
+    y = functions["zeros_like"](x)
     for k in range(spec_of(p).shape[0]):
         y = y * x + p[k]
     return y
@@ -54,7 +59,7 @@ def polymul(a1: Any, a2: Any) -> Any:
 
 def _without_leading_zeros(c: Any) -> Any:
     trimmed = trim_zeros(c, "f")
-    return trimmed if spec_of(trimmed).shape[0] else c[:1] * 0.0
+    return trimmed if spec_of(trimmed).shape[0] else c[:1] * 0
 
 
 @numpy_function("trim_zeros")
@@ -72,7 +77,7 @@ def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
 
 @numpy_function("polydiv")
 def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
-    u, v = _coefficients(u, v)
+    u, v = _divisible(u, v)
     m, n = spec_of(u).shape[0] - 1, spec_of(v).shape[0] - 1
     rest, scale = u + v[0] * 0.0, 1.0 / v[0]
     parts = [rest[0] * 0.0] if m < n else []
@@ -117,7 +122,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
         raise ValueError("x must be a one-dimensional array or sequence.")
     x = convert(x, np.promote_types(spec_of(x).dtype, int))
     n = spec_of(x).shape[0] if N is None else N
-    powers = [x * 0.0 + 1.0]
+    powers = [functions["ones_like"](x)]
     for _ in range(n - 1):
         powers.append(powers[-1] * x)
     return functions["stack"](powers if increasing else powers[::-1], axis=1) if n else powers[0][:, None][:, :0]
@@ -132,15 +137,17 @@ def poly(seq_of_zeros: Any) -> Any:
         zeros = functions["linalg.eigvals"](zeros)
     elif len(lengths) != 1:
         raise ValueError("input must be 1d or non-empty square 2d array.")
-    coefficients = zeros[:1] * 0.0 + 1.0
+    zeros = convert(zeros, np.dtype(np.mintypecode(spec_of(zeros).dtype.char)))
+    coefficients = functions["ones_like"](zeros[:1])
     for k in range(lengths[0]):
-        coefficients = functions["append"](coefficients, 0.0) - zeros[k] * functions["insert"](coefficients, 0, 0.0)
+        behind, before = (functions["pad"](coefficients, width) for width in ((0, 1), (1, 0)))
+        coefficients = behind - zeros[k] * before
     return coefficients
 
 
 @numpy_function("roots")
 def roots(p: Any) -> Any:
-    (p,) = _coefficients(p)
+    (p,) = _divisible(p)
     return prims.roots(p)
 
 

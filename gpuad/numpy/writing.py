@@ -8,9 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import Box, move, sample, spec_of
+from ..core.box import Box, move, sample, spec_of, twin
 from ..core.level import innermost_level
-from ..core.memory import STALE, Derived, Window, base_of, current, memory_of, owner_of, was_written, window
+from ..core.memory import (
+    STALE,
+    Derived,
+    Step,
+    View,
+    Window,
+    base_of,
+    current,
+    memory_of,
+    owner_of,
+    was_written,
+    window,
+)
 from ..errors import UnsupportedError
 from ..ops import declare
 from ..ops import elementwise as e
@@ -21,6 +33,8 @@ from .creation import as_array, as_shape, home
 from .frontend import numpy_function
 
 _NUMBERS = (np.generic, bool, int, float, complex)
+#: What gives a view of a half of each number.
+_PARTS = (declare.real, e.imag)
 
 
 def is_number(x: Box) -> bool:
@@ -33,6 +47,15 @@ def setitem(x: Box, index: Any, v: Any) -> None:
     """``x[index] = v``. What shares the memory of ``x`` sees it."""
     if is_number(x):
         raise TypeError(f"'{type(sample(x)).__name__}' object does not support item assignment: it is a number")
+    half, steps = _half_of(x) if type(memory_of(x)) is Derived else (None, [])
+    if half is not None:
+        (prim, _), z, half = half.memory.step, half.memory.parent, twin(current(half))
+        seen = half
+        for view, params in steps:
+            seen = view(seen, **params)
+        setitem(seen, index, v)
+        set_part(z, half, imaginary=prim is e.imag)
+        return
     key, arrays = parsed(x, index)
     if key == (ARRAY,) and type(arrays[0]) is Box and arrays[0].spec.dtype == bool and not spec_of(v).shape:
         # Under vmap every example has a mask of its own.
@@ -55,6 +78,20 @@ def setitem(x: Box, index: Any, v: Any) -> None:
     if type(v) is Box and x.spec.dtype.kind in "biu" and v.spec.dtype.kind in "fc":
         v = declare.astype(v, dtype=x.spec.dtype)  # what is cut off to a whole number has no derivative
     _write(x, v, Place, key, arrays)
+
+
+def _half_of(x: Box) -> tuple[Box | None, list[Step]]:
+    """The real or imaginary part that ``x`` is or is a view of, and the steps from there; ``None`` if it is neither."""
+    steps: list[Step] = []
+    while type(memory := memory_of(x)) is Derived:
+        prim, params = memory.step
+        if prim in _PARTS:
+            return x, steps[::-1]
+        if not isinstance(prim, View) or not prim.writable:
+            break
+        steps.append((prim, params))
+        x = memory.parent
+    return None, []
 
 
 def _write(x: Box, v: Any, kind: type[Place], key: Any, arrays: tuple[Any, ...]) -> None:
@@ -308,7 +345,13 @@ def set_part(x: Box, value: Any, *, imaginary: bool) -> None:
             raise TypeError("array does not have imaginary part to set")
         setitem(x, Ellipsis, value)
         return
-    setitem(x, Ellipsis, declare.real(x) + 1j * value if imaginary else value + 1j * e.imag(x))
+    prim, other = _PARTS[::-1] if imaginary else _PARTS
+    memory = memory_of(value) if type(value) is Box else None
+    if type(memory) is Derived and memory.parent is x and memory.step[0] is prim:
+        return  # it is there already, as in the second half of x.real *= 2
+    stays = other(x)
+    value = declare.astype(as_array(value, home(x)), dtype=stays.spec.dtype)
+    setitem(x, Ellipsis, e.with_parts(stays, value) if imaginary else e.with_parts(value, stays))
 
 
 def reshaped_in_place(x: Box, shape: Any) -> None:

@@ -88,7 +88,8 @@ def _fold(xp: Any, x: Any, *, subscripts: str) -> Any:
         x = xp.einsum(f"{term}->{letters}", x)
     summed = tuple(k for k, i in enumerate(letters) if i not in out)
     if summed:
-        x = xp.sum(x, axis=summed)
+        total = xp.sum(x, axis=summed)
+        x = total if total.dtype == x.dtype else total.astype(x.dtype)  # sums of small integers are of larger ones
         letters = "".join(i for i in letters if i in out)
     return x if letters == out else x.transpose([letters.index(i) for i in out])
 

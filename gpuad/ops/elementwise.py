@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..core.box import Box, Spec, spec_of
 from ..core.cotangent import Chosen
 from ..core.primitive import Binary, Primitive, Unary, passes
@@ -312,6 +314,16 @@ imag: Unary = unary(
 )
 
 
+def _with_parts(xp: Any, x: Any, y: Any) -> Any:
+    z = xp.empty(np.broadcast_shapes(x.shape, y.shape), np.result_type(x.dtype, np.complex64))
+    z.real, z.imag = x, y
+    return z
+
+
+#: ``x + 1j * y`` of two arrays of one real dtype; that product would be NaN where ``y`` is infinite.
+with_parts: Binary = binary("with_parts", lambda g, ans, x, y: g, lambda g, ans, x, y: g * 1j, _with_parts, plain=False)
+
+
 def _abs_vjp(g: Any, ans: Any, x: Any) -> Any:
     if spec_of(x).dtype.kind != "c":
         return g * _sign(x)
@@ -331,5 +343,5 @@ def sign(x: Any) -> Any:
 
 
 def angle(z: Any, deg: bool = False) -> Any:
-    radians = arctan2(imag(z), real(z)) if spec_of(z).dtype.kind == "c" else arctan2(0.0, z)
+    radians = arctan2(imag(z), real(z)) if spec_of(z).dtype.kind == "c" else arctan2(0, z)
     return radians * (180.0 / PI) if deg else radians

@@ -28,6 +28,13 @@ _COMPLEX_BINARY = {"add", "subtract", "multiply", "divide"}
 _PAIRS = [((3,), (3,)), ((2, 3), (3,)), ((), (2, 2)), ((2, 1), (1, 3)), ((0, 3), (3,)), ((), ())]
 
 
+def _parts(np, x, y):
+    z = np.exp(x * 0.5j)
+    z.real = np.real(y) * np.imag(z)
+    z.imag *= 2.0
+    return z * z
+
+
 def _call(name):
     return lambda np, *args: getattr(np, name)(*args)
 
@@ -67,6 +74,7 @@ SAMPLES += [
     sample("square sqrt reciprocal", lambda np, x: x**2 + x**0.5 + x**-1, (3,), low=0.5, label="usual-powers"),
     sample("power", lambda np, x: 2.0**x, (3,), label="number-to-power"),
     sample("real imag", lambda np, x: np.real(x) * 2.0 + np.imag(x), (3,), complex=True),
+    sample("with_parts", _parts, (2, 3), (3,), complex=True),
     sample("absolute", lambda np, x: np.abs(x), (3,), low=0.5, complex=True, label="size"),
     sample("conjugate real", lambda np, x: np.real(np.conj(x) * x), (3,), complex=True, label="size-squared"),
     sample("arctan2", lambda np, x: np.angle(x), (3,), low=0.5, complex=True, label="angle"),

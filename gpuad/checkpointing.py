@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .backend import owner_of_type, recycle
+from .backend import owner_of_type
 from .core.box import Box
 from .core.closure import Closure, Deeper, Standing, Surroundings, again, beneath, floor_of, unlike
 from .core.cotangent import add
@@ -20,6 +20,7 @@ from .core.pytree import leaves, tree_map
 from .core.untraced import settled
 from .custom_calls import HOLE, Application, UserPrimitive
 from .errors import UnsupportedError
+from .fused import pool
 from .fused.pending import settle
 from .transforms.forward import jvp
 from .transforms.gradients import Trace, check_function, input_spec
@@ -325,7 +326,7 @@ class Steps:
 
         kept = [(self.start, self.memory, self.state.filled(values[: self.count]))]
         last = self._march(kept, self.end, first_time)
-        recycle.drain()
+        pool.drain()
         self.known = [sketch(x) for x in arrays_of(last)]
         inputs = [*flat, *around.boxes]
 
@@ -387,7 +388,7 @@ class Steps:
         """The cotangents of the arguments ``argnums``; takes the states in ``kept``, and the cotangents in ``g``."""
         traced = any(_depth(x) > self.floor for x in args)
         rest = args[self.count :]
-        recycle.drain()
+        pool.drain()
         numbers = [k - self.count for k in argnums if k >= self.count]
         totals: list[tuple[Any, bool]] = [(None, False)] * len(numbers)  # and whether nobody else has it
         plain = not any(type(x) is Box for x in args)

@@ -14,7 +14,6 @@ import pytest
 
 import gpuad.scipy.special  # noqa: F401 - enters the special functions into the registry
 from gpuad.backend import numpy_backend
-from gpuad.backend.recycle import Recycled
 from gpuad.fused import blocks
 from gpuad.fused.plan import Call, Operand, Output, Plan, Step
 from gpuad.ops.declare import registry
@@ -341,14 +340,6 @@ def test_an_output_may_be_the_memory_of_an_operand():
     blocks.compile(made, numpy_backend.function)(Call(x.shape, (mine,), ((1,),), (), (mine, other)))
     np.testing.assert_array_equal(mine, np.exp(x))
     np.testing.assert_array_equal(other, x + np.exp(x))
-
-
-def test_recycled_arrays_are_plain_ones(monkeypatch):
-    monkeypatch.setattr(Recycled, "__array_ufunc__", None)  # it isn't asked
-    x = np.linspace(0, 1, 100_000)
-    made = one_loop([step("exp", 0), step("add", 0, 1)], [Output(2, F8, (False,))])
-    (have,) = run(made, call_of(made, [x.view(Recycled)]))
-    np.testing.assert_array_equal(have, x + np.exp(x))
 
 
 # -- odds and ends ---------------------------------------------------------------------------------

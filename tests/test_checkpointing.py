@@ -406,7 +406,7 @@ def test_memory_of_a_loop():
     assert few + 6 < more < 12 + 11
 
 
-@pytest.mark.parametrize("size", [60_000, 200_000])  # of which the larger ones' memory is recycled
+@pytest.mark.parametrize("size", [60_000, 200_000])  # of which the larger ones wait for kernels
 def test_memory_is_the_states_kept_and_what_one_step_needs(size):
     def step(x, i, k):
         return x + 0.1 * k * (np.roll(x, 1) + np.roll(x, -1) - 2.0 * x)

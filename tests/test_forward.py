@@ -120,7 +120,7 @@ def test_results_have_memory_of_their_own():
 
 
 def test_large_arrays():
-    """Large enough to live in recycled buffers."""
+    """Large enough for kernels."""
     x = np.random.default_rng(0).normal(size=200_000)
     t = np.random.default_rng(1).normal(size=200_000)
     value, moved = jvp(lambda x: np.exp(-x) * np.sin(3.0 * x), (x,), (t,))

@@ -481,7 +481,7 @@ def test_dtypes_that_differ_keep_their_own():
         assert [g.dtype for g in pullback(np.ones_like(value))] == [np.float32, np.float64]
 
 
-def test_large_arrays_that_are_recycled():
+def test_large_arrays():
     x = np.ones((600, 400))
 
     def f(x):

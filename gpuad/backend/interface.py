@@ -110,14 +110,6 @@ class Backend:
         """A NumPy array with the values of ``x``."""
         raise NotImplementedError
 
-    def recyclable(self, x: Any) -> Any:
-        """``x``, in the form in which temporaries computed from it are recycled. See ``recycle``."""
-        return x
-
-    def settle(self, x: Any) -> Any:
-        """An array fit to be handed to a user: undoes ``recyclable``."""
-        return x
-
     def synchronize(self) -> None:
         """Wait until the device has done all its work."""
 

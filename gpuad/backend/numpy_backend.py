@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from . import recycle
 from .interface import Backend
 
 # The allocator of glibc keeps freed memory for later as far as it has seen blocks of such a size freed before
@@ -67,9 +66,7 @@ def _masked(condition: Any, x: Any, y: Any) -> Any:
 
 def _calculates_otherwise(cls: type) -> bool:
     """Whether a class of arrays, such as one with units, has calculations of its own."""
-    if not issubclass(cls, np.ndarray) or issubclass(cls, recycle.Recycled):
-        return False
-    return cls.__array_ufunc__ is not np.ndarray.__array_ufunc__
+    return issubclass(cls, np.ndarray) and cls.__array_ufunc__ is not np.ndarray.__array_ufunc__
 
 
 class NumpyBackend(Backend):
@@ -104,12 +101,6 @@ class NumpyBackend(Backend):
 
     def to_numpy(self, x: Any) -> np.ndarray[Any, Any]:
         return np.asarray(x)
-
-    def recyclable(self, x: Any) -> Any:
-        return recycle.recyclable(x)
-
-    def settle(self, x: Any) -> Any:
-        return recycle.settle(x)
 
     def add_at(self, out: Any, index: Any, g: Any) -> None:
         if g.size * 4 > out.size > 64 and out.flags.c_contiguous:

@@ -16,11 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from numpy import ndarray
-
-from ..backend import numpy_backend
 from ..errors import UnsupportedError
-from ..fused.pending import LARGE, lift, settle
+from ..fused.pending import lift, settle
 from .box import Box, make_box, spec_of, twin
 from .forward import Forward
 from .level import Level
@@ -28,8 +25,6 @@ from .memory import exclusive
 from .primitive import Primitive
 from .tape import Tape, leaked, rerunning
 from .untraced import UNTRACED, settled, written
-
-_LARGE = LARGE[numpy_backend]
 
 
 class Closure(Level):
@@ -51,9 +46,7 @@ class Closure(Level):
         spec = spec_of(value)
         if not spec.differentiable:
             return value
-        if type(value) is not ndarray or value.nbytes >= _LARGE:  # below, nothing is gained by recycling memory
-            value = lift(value)
-        return make_box(value, self, 0, spec)
+        return make_box(lift(value), self, 0, spec)
 
     def inside(self, x: Any) -> Any:
         """What ``x`` is to this level."""

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import numpy_backend, recycle
+from ..backend import numpy_backend
 from ..backend.interface import Backend
-from . import executors, memory_order
+from . import executors, memory_order, pool
 from .pending import LARGE, Apply, Pending, Sum, View, planning
 from .plan import Call, Operand, Output, Plan, Step
 
@@ -353,7 +353,7 @@ def _is_one_loop(strides: list[int], lengths: Shape) -> bool:
 def _buffer(backend: Any, lengths: Shape, gone: tuple[bool, ...], dtype: Any) -> Any:
     kept = tuple([n for n, is_gone in zip(lengths, gone, strict=True) if not is_gone])
     if backend is numpy_backend:
-        return recycle.take(kept, dtype) if kept == lengths else np.empty(kept, dtype)
+        return pool.take(kept, dtype) if kept == lengths else np.empty(kept, dtype)
     return backend.xp.empty(kept, dtype)
 
 

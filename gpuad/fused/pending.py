@@ -20,7 +20,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from ..backend import cupy_backend, numpy_backend, owner_of_type, recycle
+from ..backend import cupy_backend, numpy_backend, owner_of_type
 from ..backend.interface import Backend
 from ..flag import Flag
 from . import switch
@@ -216,7 +216,7 @@ class DevicePending(Pending):
 _KINDS: dict[Backend, type[Pending]] = {numpy_backend: HostPending, cupy_backend: DevicePending}
 
 #: From so many bytes an array is worth a kernel: below, the time goes into Python, with or without one.
-LARGE = {numpy_backend: recycle.LARGE, cupy_backend: 1 << 14}
+LARGE = {numpy_backend: 3 << 19, cupy_backend: 1 << 14}
 
 
 def large(backend: Backend) -> int:
@@ -230,7 +230,7 @@ def lift(x: Any) -> Any:
     Nobody but gpuad may write into ``x``.
     """
     if type(x) is np.ndarray:
-        if x.nbytes < recycle.LARGE and x.nbytes < LARGE[numpy_backend]:
+        if x.nbytes < LARGE[numpy_backend]:
             return x  # as most are, in a tenth of the time
         backend: Backend | None = numpy_backend
     elif isinstance(x, np.generic):
@@ -240,9 +240,9 @@ def lift(x: Any) -> Any:
     if backend is None or backend not in _KINDS:
         return x
     if x.nbytes < large(backend) or not x.size or x.dtype.kind not in "fc" or not switch.on():
-        return backend.recyclable(x)
+        return x
     if backend is numpy_backend and on_guard():
-        return backend.recyclable(x)
+        return x
     return leaf(_KINDS[backend], x)
 
 
@@ -273,13 +273,12 @@ def leaf(kind: type[Pending], x: Any) -> Pending:
 
 
 def settle(x: Any) -> Any:
-    """The array itself, computed if it wasn't; anything else as it is, but in no form of ``backend.recycle``."""
-    if isinstance(x, Pending):
-        if x.value is None:
-            _compute([x])
-        return x.backend.settle(x.value if x.shape else x.value[()])
-    backend = owner_of_type(type(x))
-    return x if backend is None else backend.settle(x)
+    """The array itself, computed if it wasn't; anything else as it is."""
+    if not isinstance(x, Pending):
+        return x
+    if x.value is None:
+        _compute([x])
+    return x.value if x.shape else x.value[()]
 
 
 def settle_all(xs: Sequence[Any]) -> None:

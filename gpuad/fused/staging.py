@@ -176,8 +176,6 @@ def _operand(lazy: Lazy, a: Any) -> Any:
 
 def snapshot(kind: type[Pending], a: Any) -> Pending:
     """A raw array as a pending one, copied where somebody may still write into it."""
-    if isinstance(a, np.ndarray) and type(a) is not np.ndarray:
-        a = kind.backend.settle(a)
     if type(a) is np.ndarray and a.base is None and not a.flags.writeable:
         return leaf(kind, a)
     if 0 in a.strides:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from ..array_api import explain
-from ..backend import backend_of, owner_of_type, recycle
+from ..backend import backend_of, owner_of_type
 from ..core.box import Box, Spec, apart, make_spec, sample, spec_of
 from ..core.constants import Arguments
 from ..core.cotangent import add
@@ -22,6 +22,7 @@ from ..core.sweep import sweep
 from ..core.tape import Tape
 from ..core.untraced import settled
 from ..errors import NotDifferentiableError
+from ..fused import pool
 from ..fused.pending import Apply, Pending, apply, backwards, lift, settle, settle_all
 from ..ops.declare import astype
 
@@ -47,7 +48,7 @@ class Run:
         finally:
             running.reset(self.token)
             self.level.close()
-            recycle.drain()
+            pool.drain()
 
 
 class Trace:
@@ -85,7 +86,7 @@ class Trace:
                 self.aux = tree_map(self._value, aux)
             self.result = settled(result) if type(result) is Box else tree_map(settled, result)
         except BaseException as error:
-            recycle.drain()
+            pool.drain()
             explain(error)
             raise
         finally:
@@ -172,7 +173,7 @@ class Trace:
             settle_all([*found, *values])
         finally:
             backwards.reset(token)
-            recycle.drain()
+            pool.drain()
         return found
 
 
@@ -269,7 +270,6 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """
     check_function(f, "vjp", curried=False)
     trace = Trace(f, primals, range(len(primals)), has_aux, "vjp")
-    recycle.drain()  # nobody knows when the way back will be gone
     for _, primal in trace.inputs:
         trace.tape.constants.watch(settle(primal))
     value = trace.value()
@@ -282,8 +282,9 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     def pullback(cotangent: Any) -> tuple[Any, ...]:
         return trace.pull(matching("vjp", cotangent, "the cotangent", value, "the value"), last=False)
 
-    given = tree_map(apart, value)
-    return (given, pullback, tree_map(apart, trace.aux)) if has_aux else (given, pullback)
+    given, aux = tree_map(apart, value), tree_map(apart, trace.aux) if has_aux else None
+    pool.drain()  # nobody knows when the way back will be gone
+    return (given, pullback, aux) if has_aux else (given, pullback)
 
 
 def matching(name: str, given: Any, what: str, value: Any, whose: str) -> list[Any]:

@@ -103,7 +103,7 @@ class NumpyBackend(Backend):
         return np.asarray(x)
 
     def add_at(self, out: Any, index: Any, g: Any) -> None:
-        if g.size * 4 > out.size > 64 and out.flags.c_contiguous:
+        if g.size * 4 > out.size > 64 and out.flags.c_contiguous and out.ndim > 1:
             # NumPy is several times as fast where all is flat, and finding the flat places is cheap then.
             index = np.arange(out.size).reshape(out.shape)[index].ravel()
             out, g = out.reshape(-1), g.ravel()

@@ -16,6 +16,7 @@ from ..core.cotangent import Indexed
 from ..core.memory import Stale, Step, View, change, look
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
+from ..fused import scatter
 from ..fused.pending import Pending, leaf, settle, settle_all
 from ..fused.staging import staged_part
 from .declare import operation, variadic, view
@@ -268,7 +269,11 @@ def places(shape: tuple[int, ...], steps: Sequence[Step], x: Any) -> Any:
 
 # -- reading and adding -------------------------------------------------------------------------------
 def _part(xp: Any, x: Any, *, key: Any) -> Any:
-    return (x if hasattr(x, "shape") else xp.asarray(x))[key]
+    x = x if hasattr(x, "shape") else xp.asarray(x)
+    rows = type(key) is tuple and len(key) == 1 and type(key[0]) is type(x) is np.ndarray
+    if rows and key[0].dtype.kind == "i" and x.ndim and x.flags.c_contiguous:
+        return x.take(key[0], 0)  # in a quarter of the time, if rows are short
+    return x[key]
 
 
 #: ``x[key]`` for a key of integers, slices, ``None`` and ``...``: a view.
@@ -357,7 +362,8 @@ def add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: bool
         gathered = type(index) is Arrays
         where = index.whole() if gathered else index
         if gathered and index.may_repeat():
-            backend.add_at(out, where, g)
+            if not scatter.add_at(out, where, g):
+                backend.add_at(out, where, g)
         elif empty:
             out[where] = g
         else:

@@ -31,7 +31,7 @@ class Plan:
     rounds: int
     turn: float  # seconds that a turn should take
     most: float  # seconds for all turns of one contestant, if three turns fit into them
-    warm: float = 0.0  # seconds of calls before, of who compiles late: by then that is done
+    warm: float = 0.0  # processor seconds of calls before, of who compiles late: by then that is done
 
     def shape(self, one_call: float) -> tuple[int, int]:
         """Calls in a turn, and rounds."""
@@ -39,11 +39,11 @@ class Plan:
         return calls, max(3, min(self.rounds, int(self.most / max(calls * one_call, 1e-9))))
 
 
-#: Seconds of calls before, of the others.
+#: Processor seconds of calls before, of the others.
 _SETTLED = 0.01
 
 FULL = Plan(rounds=15, turn=0.02, most=3.0, warm=0.3)
-QUICK = Plan(rounds=7, turn=0.008, most=0.3, warm=0.1)
+QUICK = Plan(rounds=7, turn=0.008, most=0.3, warm=0.2)
 
 
 @dataclass
@@ -133,9 +133,9 @@ def take_turns(runners: Mapping[str, Runner], plan: Plan, say: Callable[[str], N
     """Fill ``samples`` of every runner. What is compiled or cached at a first call has been already."""
     for name, r in runners.items():
         say(f"{name}: warming up")
-        end = time.perf_counter() + (plan.warm if r.adapter.compiles_late else _SETTLED)
+        end = time.process_time() + (plan.warm if r.adapter.compiles_late else _SETTLED)
         one = r.turn(1)
-        while time.perf_counter() < end:
+        while time.process_time() < end:
             one = min(one, r.turn(1))
         r.calls, r.rounds = plan.shape(one)
     order = list(runners.items())

@@ -212,16 +212,19 @@ class Application(Primitive):
         assert self.user.vjp_of_all is not None
         return self.user.vjp_of_all(tuple(argnums), ans, tuple(args), self.kwargs)  # type: ignore[no-any-return]
 
-    def residuals(self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+    def residuals(
+        self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any], keep: Callable[[Any], Any]
+    ) -> tuple[Any, tuple[Any, ...]]:
         level = args[k].level
         if self.staged is None or self.staged.depth != level.depth:
             traced = [i for i, a in enumerate(args) if type(a) is Box and a.level is level]
-            self.staged = _Staged(self, traced, ans, self._kept(traced, args, values), level.depth)
+            self.staged = _Staged(self, traced, ans, self._kept(traced, args, values, keep), level.depth)
         return None, (self.staged,)
 
-    def _kept(self, traced: list[int], args: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+    def _kept(
+        self, traced: list[int], args: Sequence[Any], values: Sequence[Any], keep: Callable[[Any], Any]
+    ) -> list[Any]:
         """``values``, with constants that a rule may read safe from being written into."""
-        keep = args[traced[0]].level.constants.keep
         reads = EVERYTHING
         if self.user.vjp_of_all is None:
             stages = [self.user.vjps.get(self.places[k][0]) for k in traced]

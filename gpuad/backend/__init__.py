@@ -22,6 +22,8 @@ __all__ = ["Backend", "backend_of", "choose", "current", "get", "names", "regist
 
 _backends: dict[str, Backend] = {}
 _owner_of_type: dict[type, Backend | None] = {}
+#: Of the types of some arrays, the backend that all of them belong to.
+_owner_of_types: dict[frozenset[type], Backend] = {}
 
 
 def register(backend: Backend) -> Backend:
@@ -31,8 +33,13 @@ def register(backend: Backend) -> Backend:
     if backend.name == "auto":
         raise ValueError("register: 'auto' means the best backend at hand and can't name one")
     _backends[backend.name] = backend
-    _owner_of_type.clear()
+    _forget()
     return backend
+
+
+def _forget() -> None:
+    _owner_of_type.clear()
+    _owner_of_types.clear()
 
 
 #: Of the types of arrays that aren't computed yet, the backend that they are on. See ``fused.staging``.
@@ -42,7 +49,7 @@ _lazy: dict[type, Backend] = {}
 def register_lazy(backend: Backend) -> None:
     """Make a backend known whose arrays are computed later, by ``backend.eager``."""
     _lazy.update(dict.fromkeys(backend.array_types, backend))
-    _owner_of_type.clear()
+    _forget()
 
 
 def names() -> list[str]:
@@ -147,6 +154,14 @@ def backend_of(args: Any, operation: str = "this operation") -> Backend:
     NumPy scalars and 0-d results of NumPy reductions go anywhere, as Python's numbers do. Anything
     else of two backends raises ``MixedBackendError``.
     """
+    kinds = frozenset(map(type, args))
+    found = _owner_of_types.get(kinds)
+    if found is None:
+        found = _owner_of_types[kinds] = _find_owner(args, operation)
+    return found
+
+
+def _find_owner(args: Any, operation: str) -> Backend:
     found: Backend | None = None
     at = 0
     for i, a in enumerate(args):

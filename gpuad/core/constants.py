@@ -105,10 +105,12 @@ class Arguments:
 
     def enter(self, x: Any, number: int) -> Any:
         """What the function is to be given for ``x``, which is, or is in, its argument ``number``."""
-        if type(x) is not np.ndarray or (x.base is None and not x.flags.writeable):
+        if type(x) is not np.ndarray:
             return x
         if x.nbytes <= SMALL:
             return _copy(x)
+        if x.base is None and not x.flags.writeable:
+            return x
         self.entered.append((x, number, _entries(x)))
         return x.view()  # parts of which can be written into later
 

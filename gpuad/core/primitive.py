@@ -119,24 +119,33 @@ class Primitive:
             )
         return self.pulls[k] if self.vjps[k] is not None else None
 
-    def residuals(self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any]) -> tuple[Any, tuple[Any, ...]]:
+    def residuals(
+        self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any], keep: Callable[[Any], Any]
+    ) -> tuple[Any, tuple[Any, ...]]:
         """Of ``ans`` and ``values``, what the VJP of argument ``k`` reads.
 
-        Where a value was in a box among ``args`` and isn't read, the box's ``Spec`` takes its place;
-        where it was given as it is, ``None``.
+        Where a value was in a box among ``args`` and isn't read, the box's ``Spec`` takes its place; where it was given
+        as it is, ``None``, and ``keep(value)`` if it is read.
         """
         if self.variadic_vjp is not None:
             keeps = self.reads[0]
             if not self.rule_takes_args:
                 return (ans if ANS in keeps else None), ()
             if keeps:
-                return ans, tuple(values)
+                return ans, tuple([keep(v) if v is a else v for a, v in zip(args, values, strict=True)])
             # Whole numbers say where: vmap has them in boxes.
             return None, tuple(
-                [v if v is a or not a.spec.differentiable else a.spec for a, v in zip(args, values, strict=True)]
+                [
+                    keep(v) if v is a else a.spec if a.spec.differentiable else v
+                    for a, v in zip(args, values, strict=True)
+                ]
             )
-        keeps = self.reads[k]
-        kept = [v if i in keeps else None if v is args[i] else args[i].spec for i, v in enumerate(values)]
+        keeps, kept = self.reads[k], []
+        for i, (a, v) in enumerate(zip(args, values, strict=True)):
+            if v is a:
+                kept.append(keep(v) if i in keeps else None)
+            else:
+                kept.append(v if i in keeps else a.spec)
         return (ans if ANS in keeps else None), tuple(kept)
 
     def define_vjps(self, vjps: Sequence[Rule | None], *, linear: bool = False, finish: Finish | None = None) -> None:

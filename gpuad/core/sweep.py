@@ -81,7 +81,7 @@ def sweep(tape: Tape, seeds: dict[int, Any], inputs: list[int], *, last: bool) -
             c += h
         else:
             table[parent], owned[parent] = add(c, h, owned[parent])
-    return [g.dense() if isinstance(g, Lazy) else g for g in (table[i] for i in inputs)]
+    return [g.dense() if isinstance(g, Lazy) else g for g in map(table.__getitem__, inputs)]
 
 
 def _of_chosen(g: Chosen, rule: Any, ans: Any, x: Any, y: Any) -> Any:

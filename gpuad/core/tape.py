@@ -89,8 +89,7 @@ class Tape(Level):
                     self.plain &= prim.plain_vjps
                     if index is None:
                         index = next(self.free)
-                    kept_ans, kept = prim.residuals(k, ans, args, values)
-                    kept = tuple([self.constants.keep(v) if v is b else v for v, b in zip(kept, args, strict=False)])
+                    kept_ans, kept = prim.residuals(k, ans, args, values, self.constants.keep)
                     found.append((pull, index, a.index, kept_ans, (kept, params, k, a.spec), UNARY))
         if index is None:
             return settle(ans)
@@ -235,10 +234,12 @@ def operators(prim: Binary, *, yields: bool = True) -> tuple[Callable[[Box, Any]
             return process(x, y)
         xv, spec, kind = x.value, x.spec, type(y)
         if kind is Box:
-            if y.spec is not spec or y.level is not tape:
+            if y.level is not tape:
                 return process(x, y)
             yv = y.value
             ans = host(xv, yv) if type(xv) is ndarray is type(yv) else prim(xv, yv)
+            if y.spec is not spec:  # one of them was broadcast or promoted, which its rule knows nothing of
+                return tape.record(prim, (x, y), [xv, yv], {}, ans)
             index = next(unused)
             if shares1 and shares2:
                 tape.records.append((passes, index, x.index, y.index, None, None))
@@ -271,7 +272,7 @@ def operators(prim: Binary, *, yields: bool = True) -> tuple[Callable[[Box, Any]
                     if yields and _takes_over(y):
                         return NotImplemented
                     raise
-                if spec_of(ans) is not spec:  # x was broadcast or promoted, which its rule knows nothing of
+                if spec_of(ans) is not spec:
                     return tape.record(prim, (x, y), [xv, y], {}, ans)
                 if second1:
                     y = tape.constants.keep(y)

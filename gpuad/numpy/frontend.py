@@ -104,6 +104,8 @@ def _taking_out(name: str, traced: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(traced)
     def function(*args: Any, **kwargs: Any) -> Any:
+        if len(args) <= place and "out" not in kwargs:
+            return traced(*args, **kwargs)
         out = kwargs.pop("out", None)
         if len(args) > place and place < code.co_argcount:
             out, args = args[place], (*args[:place], None, *args[place + 1 :])

@@ -190,7 +190,8 @@ def _sum_to(xp: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
     extra = x.ndim - len(shape)
     axes = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and x.shape[i + extra] != 1)
     # NumPy would sum to float64 for no dtype but integers, and these have no cotangents.
-    return xp.reshape(xp.sum(x, axis=axes), shape) if axes else xp.reshape(x, shape)
+    total = xp.add.reduce(x, axes) if axes else x
+    return total if total.shape == shape else total.reshape(shape)
 
 
 #: Sum ``x`` to ``shape``, from which it can be broadcast: what undoes broadcasting.

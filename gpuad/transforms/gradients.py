@@ -64,7 +64,10 @@ class Trace:
     ) -> None:
         self.name = name
         self.tape = Tape()
-        self.inputs: list[tuple[int, Any]] = []
+        #: The leaves of the arguments, and the places of their cotangents. The program may write into their boxes.
+        self.primals: list[Any] = []
+        self.places: list[int] = []
+        self.contained = False  # whether there are containers among the arguments
         self.args = [args[i] for i in argnums]
         self.raw = Arguments(name)
         traced = list(args)
@@ -83,7 +86,7 @@ class Trace:
                         f"{name}: with has_aux=True the function must return (output, aux), got {describe(result)}"
                     )
                 result, aux = result
-                self.aux = tree_map(self._value, aux)
+                self.aux = tree_map(lambda x: self._value(settled(x)), aux)
             self.result = settled(result) if type(result) is Box else tree_map(settled, result)
         except BaseException as error:
             pool.drain()
@@ -96,9 +99,9 @@ class Trace:
     def _watch(self, arg: Any, argnum: int) -> Any:
         if is_leaf(arg):
             return self._watch_leaf(arg, argnum, arg, 0)
-        found = len(self.inputs)
+        found, self.contained = len(self.primals), True
         traced = tree_map(lambda leaf: self._watch_leaf(leaf, argnum, arg, found), arg)
-        if len(self.inputs) == found and (arg is None or children(arg)):
+        if len(self.primals) == found and (arg is None or children(arg)):
             raise NotDifferentiableError(
                 f"{self.name}: argument {argnum} is {describe(arg)}, with no array in it to differentiate"
             )
@@ -108,19 +111,19 @@ class Trace:
         """A box for a leaf of ``arg``, whose first leaf is input number ``found``."""
         spec = input_spec(leaf)
         if spec is None:
-            path = "" if leaf is arg else [path for path, _ in leaves(arg)][len(self.inputs) - found]
+            path = "" if leaf is arg else [path for path, _ in leaves(arg)][len(self.primals) - found]
             refuse_input(leaf, f"argument {argnum}{path}", self.name)
         value = leaf.level.constant(leaf) if type(leaf) is Box else lift(self.raw.enter(leaf, argnum))
         box = self.tape.watch(value, spec)
-        self.inputs.append((box.index, value))  # the program may write into the box
+        self.primals.append(value)
+        self.places.append(box.index)
         return box
 
     def is_ours(self, x: Any) -> bool:
         return type(x) is Box and x.level is self.tape
 
     def _value(self, x: Any) -> Any:
-        x = settled(x)
-        return settle(x.value) if self.is_ours(x) else settle(x)
+        return settle(x.value if self.is_ours(x) else x)
 
     def value(self) -> Any:
         return self._value(self.result) if type(self.result) is Box else tree_map(self._value, self.result)
@@ -130,14 +133,12 @@ class Trace:
 
         What wasn't computed yet is now, and the result with it if this is the ``last`` time.
         """
-        outputs, inputs = self._outputs(), self.inputs
+        outputs, primals = self._outputs(), self.primals
         table = self._seeded(outputs, seeds)
-        found = self._swept(table, last, [leaf.value for leaf in outputs if last and self.is_ours(leaf)])
-        taken = {id(owner(x)) for x in (*seeds, *[value for _, value in inputs])}
-        gradients = [
-            zeros_like(value) if g is None else own(g, taken) for g, (_, value) in zip(found, inputs, strict=True)
-        ]
-        if len(gradients) == len(self.args) and all(map(is_leaf, self.args)):
+        found = self._swept(table, last, [leaf.value for leaf in outputs if self.is_ours(leaf)] if last else [])
+        taken = set(map(id, map(owner, (*seeds, *primals))))
+        gradients = [zeros_like(x) if g is None else own(g, taken) for g, x in zip(found, primals, strict=True)]
+        if not self.contained:
             return tuple(gradients)
         results = iter(gradients)
         return tuple([tree_map(lambda _: next(results), arg) for arg in self.args])
@@ -149,7 +150,7 @@ class Trace:
         seeds.clear()
         self.result = None
         found = self._swept(table, True, [])
-        return [zeros_like(x) if g is None else settle(g) for g, (_, x) in zip(found, self.inputs, strict=True)]
+        return [zeros_like(x) if g is None else settle(g) for g, x in zip(found, self.primals, strict=True)]
 
     def _outputs(self) -> list[Any]:
         return [self.result] if type(self.result) is Box else [leaf for _, leaf in leaves(self.result)]
@@ -165,11 +166,11 @@ class Trace:
 
     def _swept(self, table: dict[int, Any], last: bool, values: list[Any]) -> list[Any]:
         """The cotangents of the inputs; they and ``values`` are computed now if they are yet to be."""
-        numbers = [index for index, _ in self.inputs]
+        places = self.places
         self.tape.constants.check()
         token = backwards.set(True)
         try:
-            found = sweep(self.tape, table, numbers, last=last) if table else [None] * len(numbers)
+            found = sweep(self.tape, table, places, last=last) if table else [None] * len(places)
             settle_all([*found, *values])
         finally:
             backwards.reset(token)
@@ -270,7 +271,7 @@ def vjp(f: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
     """
     check_function(f, "vjp", curried=False)
     trace = Trace(f, primals, range(len(primals)), has_aux, "vjp")
-    for _, primal in trace.inputs:
+    for primal in trace.primals:
         trace.tape.constants.watch(settle(primal))
     value = trace.value()
     for path, leaf in leaves(value):

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..backend import numpy_backend, recycle
+from ..backend import numpy_backend
+from . import pool
 from .c_order import instructions
 from .launch import destinations
 from .pending import (
@@ -182,7 +183,7 @@ class _Padded:
         whole = tuple([n + b - a for n, a, b in zip(shape, least, self.most, strict=True)])
         backend = source.backend
         if backend is numpy_backend:
-            self.array = recycle.take(whole, source.dtype)
+            self.array = pool.take(whole, source.dtype)
             for axis, (start, m) in enumerate(zip(self.most, source.shape, strict=True)):
                 before = (slice(None),) * axis
                 self.array[*before, :start] = 0

@@ -165,6 +165,8 @@ class Shared:
         self.read = read
         self.operations = [operation(name) for name in tables["operations"]]
         self.specs = [read.data(x, False) for x in tables["specs"]]
+        if any(type(spec) is not Spec for spec in self.specs):
+            raise Invalid("a result isn't described as an array")
         self.errors = [_errstate(x) for x in tables["errors"]]
         self.lines = [(text(file), whole(number), text(name)) for file, number, name in tables["lines"]]
         self._parameters = tables["parameters"]
@@ -224,6 +226,8 @@ def _stretch(entry: dict[str, Any], shared: Shared) -> Stretch:
     for prim, parameters in {*zip(columns["operations"], columns["parameters"], strict=True)}:
         shared.parameters(prim, parameters)
     constants = {whole(number): shared.read.data(x) for number, x in entry["constants"]}
+    for constant in constants.values():
+        backend_of((constant,))  # raises TypeError for what can't be an operand
     return Stretch(constants, columns, _end(entry, shared))
 
 
@@ -372,13 +376,21 @@ class Way:
             with np.errstate(**step.errstate) if step.errstate else _NOTHING_ELSE:
                 ans = prim.function(*raws, **params) if type(prim) is PythonOperator else prim.evaluate(raws, params)
         except Exception as error:
-            file, number, name = step.line
-            error.add_note(f"gpuad.load_jit: in {self.file}, recorded of {file}, line {number}, in {name}")
+            self._check_error(error, prim.name, step.line)
             raise
         several = type(ans) is tuple or type(ans) is list
         if several is not step.several:
             raise self._otherwise(step, type(ans).__name__, "several results" if step.several else "one")
         return ans if several else (ans,)
+
+    def _check_error(self, error: Exception, what: str, line: Line) -> None:
+        """Say where an error comes from. Some can't come of other numbers than there were when it was recorded."""
+        where = f"recorded of {line[0]}, line {line[1]}, in {line[2]}"
+        if isinstance(error, _OF_WHAT_IS_WRITTEN):
+            raise SavedFileError(
+                f"{self.file} isn't as gpuad writes it: {what}, {where}, raises {type(error).__name__}: {error}"
+            ) from error
+        error.add_note(f"gpuad.load_jit: in {self.file}, {where}")
 
     def _not_asked(self) -> SavedFileError:
         return SavedFileError(f"{self.file} isn't as gpuad writes it: it doesn't ask for a shape that may vary")
@@ -391,7 +403,11 @@ class Way:
         )
 
     def _ask(self, stretch: Stretch, guard: Guard) -> Stretch:
-        key = answer_key(guard.question(self._raws[guard.value]))
+        try:
+            key = answer_key(guard.question(self._raws[guard.value]))
+        except Exception as error:
+            self._check_error(error, "a question", guard.line)
+            raise
         self.events.append(Guard(guard.value, guard.question, key, guard.line))
         further = stretch.children.get(key)
         if further is None:
@@ -424,6 +440,8 @@ def _value(raw: Any, shares: tuple[int, ...] = ()) -> Value:
 
 _NO_VALUE = _value(False)
 _NOTHING_ELSE = contextlib.nullcontext()
+#: Errors of operations on what they aren't for.
+_OF_WHAT_IS_WRITTEN = (TypeError, AttributeError, KeyError, NameError, AssertionError, RecursionError)
 
 
 def _own(x: Any) -> Any:

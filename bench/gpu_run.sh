@@ -75,7 +75,9 @@ main() {
     nvidia-smi --query-gpu=name,driver_version,memory.total,clocks.sm,clocks.mem,temperature.gpu --format=csv 2>/dev/null
     step 20 "what is here" "$python" -m gpuad info
     local workers=() tests=()
-    has xdist && workers=(-n "${WORKERS:-6}")
+    local processors
+    processors=$(nproc)
+    has xdist && workers=(-n "${WORKERS:-$((processors < 12 ? processors : 12))}") # each has a context on the GPU
     mapfile -t tests < <([ -n "${EMULATED:-}" ] && kernel_tests)
     step 170 "tests on CuPy" "$python" -m pytest --backend cupy -q -p no:cacheprovider "${workers[@]}" "${tests[@]}"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .figures import figures
-from .plots import DRAWN, STYLE, png, svg
+from .plots import DRAWN, STYLE, png, si, svg
 from .results import OURS, base, best_peer, geometric_mean, noise_of_run, rates, ratios, refused, timed
 from .summary import seconds_text
 
@@ -98,11 +98,8 @@ def _section(name: str, document: Document) -> Iterator[str]:
             f"case of ten by more than {noise['often']:.1%}.</p>"
         )
     if not document["finished"]:
-        why = (
-            "It was interrupted"
-            if document["interrupted"]
-            else f"Time was up, {len(document['left_out'])} cases left out"
-        )
+        left_out = len(document["left_out"])
+        why = f"Time was up, {left_out} cases left out" if left_out else "It was interrupted"
         yield f"<p><b>{why}; these are the {len(document['cases'])} cases measured until then.</b></p>"
     wrong = refused(document)
     if wrong:
@@ -114,7 +111,8 @@ def _section(name: str, document: Document) -> Iterator[str]:
     for plot in figures(document):
         yield f"<h3>{escape(plot.title)}</h3><p class=soft>{escape(plot.note)}</p>"
         yield f'<div class="wide">{svg(plot, _WIDE)}</div><div class="narrow">{svg(plot, _NARROW)}</div>'
-    yield from _times(document)
+    if not run["emulated"]:
+        yield from _times(document)
     yield from _work(document)
     absent = {label: c["missing"] for label, c in document["contestants"].items() if c["missing"]}
     if absent:
@@ -124,7 +122,10 @@ def _section(name: str, document: Document) -> Iterator[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Of cells that are HTML; a row of one cell is a heading."""
+    """Of cells that are HTML; a row of one cell is a heading. Columns that nothing stands in are left out."""
+    used = [k for k in range(len(head)) if k == 0 or any(row[k] for row in rows if len(row) > 1)]
+    head = [head[k] for k in used]
+    rows = [[row[k] for k in used] if len(row) > 1 else row for row in rows]
     columns = "".join(f"<th scope=col>{h}</th>" for h in head)
     yield f'<div class="scroll" tabindex=0><table><thead><tr>{columns}</tr></thead><tbody>'
     for first, *rest in rows:
@@ -167,6 +168,15 @@ def _means(document: Document) -> Iterator[str]:
 
 def _named(case: Mapping[str, Any]) -> str:
     return f"{escape(case['workload'])} <span class=soft>{escape(case['size'])}</span>"
+
+
+def _bytes(n: float | None) -> str:
+    if n is None:
+        return ""
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if n >= size:
+            return f"{n / size:.3g} {unit}"
+    return f"{n} B"
 
 
 def _grouped(document: Document, row: Any) -> list[list[str]]:
@@ -221,22 +231,19 @@ def _work(document: Document) -> Iterator[str]:
     ways = [label for label in labels if base(label) in OURS]
     launched = [x for x in labels if any(timed(c).get(x, {}).get("launches") for c in document["cases"])]
 
-    def mebibytes(n: float | None) -> str:
-        return "" if n is None else f"{n / 2**20:.3g} MiB"
-
     def row(case: Mapping[str, Any]) -> list[str]:
         there = timed(case)
         fewest = case.get("bytes_fewest")
         moved = case.get("bytes_unfused")
         cells = [
-            _named(case), str(case.get("operations", "")), f"{case.get('multiply_adds') or 0:.3g}", mebibytes(fewest),
+            _named(case), str(case.get("operations", "")), si(case.get("multiply_adds") or 0, ""), _bytes(fewest),
             f"{moved / fewest:.1f} ×" if moved and fewest else "",
         ]  # fmt: skip
         for way in ways:
-            found = rates(document, case, way) if way in there else {}
+            found = rates(document, case, way) if way in there and not document["run"]["emulated"] else {}
             cells += [f"{found[k]:.0%}" if k in found else "" for k in ("bandwidth", "product")]
         cells += [str(there.get(x, {}).get("launches") or "") for x in launched]
-        return [*cells, *(mebibytes(there.get(x, {}).get("peak_bytes")) for x in labels)]
+        return [*cells, *(_bytes(there.get(x, {}).get("peak_bytes")) for x in labels)]
 
     yield (
         "<h3>Work</h3><p>Operations that gpuad records and sweeps; multiply-adds; the fewest bytes (inputs read once, "

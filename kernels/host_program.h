@@ -31,6 +31,29 @@ static void gpuad_run(const gpuad_slot *frame, const gpuad_nest *nests, int64_t 
     }
 }
 
+// -- indices -----------------------------------------------------------------------------------------
+// The first index outside of its axis: that number, the axis, and how long it is; 0 if there was none.
+static _Thread_local int64_t gpuad_outside[3];
+
+const int64_t *gpuad_fault(void) { return gpuad_outside; }
+
+static __attribute__((noinline, cold)) int64_t gpuad_note_outside(int64_t i, int64_t n, int64_t axis) {
+    if (!gpuad_outside[2]) gpuad_outside[0] = i, gpuad_outside[1] = axis, gpuad_outside[2] = n;
+    return 0;
+}
+
+// Where the index i of an axis with n entries is; some place in it if it isn't there at all.
+static inline int64_t gpuad_place(int64_t i, int64_t n, int64_t axis) {
+    const int64_t k = i < 0 ? i + n : i;
+    return __builtin_expect((uint64_t)k < (uint64_t)n, 1) ? k : gpuad_note_outside(i, n, axis);
+}
+
+static int64_t gpuad_checked(const gpuad_slot *frame, const gpuad_nest *nests, int64_t most) {
+    gpuad_outside[2] = 0;
+    gpuad_run(frame, nests, most);
+    return gpuad_outside[2];
+}
+
 // -- matrix products ---------------------------------------------------------------------------------
 // Small ones: of m x k and k x n entries, with any strides, which are constants where these are called.
 #ifdef __FP_FAST_FMA

@@ -6,10 +6,7 @@ from collections.abc import Callable
 
 from ..backend import numpy_backend
 from ..core.record import Step, Value
-from . import (
-    margins,
-    operations,  # noqa: F401
-)
+from . import indices, margins, operations  # noqa: F401
 from .kernel import Kernel, Signature
 from .lowering import Lowering, NotHere
 from .stretch import Stretch

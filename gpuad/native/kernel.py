@@ -16,9 +16,9 @@ import numpy as np
 from ..fused import compiler
 from ..fused.c_types import key_of
 from ..fused.host import flags, head
-from . import blas, loops
+from . import blas, loops, sequences
 from .nests import Nests
-from .program import DType, Product, Program, Ref, ends, rows
+from .program import DType, Indexed, Product, Program, Ref, Running, ends, rows
 
 #: What a place of a nest lies in, as kernels/host_program.h numbers it.
 _IN_INNER, _IN_CONSTANTS, _IN_NUMBERS, _IN_ARRAYS = range(4)
@@ -57,6 +57,8 @@ class Source:
             first = nest.statements[0]
             if isinstance(first, Product):
                 text = blas.text_of(first, program)
+            elif isinstance(first, Indexed | Running):
+                text = sequences.text_of(first, program)
             else:
                 text = loops.text_of(nest, program, nests.variables)
             code += [functions.setdefault(text.body, len(functions)), len(text.places)]
@@ -76,6 +78,9 @@ class Source:
                     code += [_IN_ARRAYS + len(signature.arrays) + storage.index, at]
         self.calls, self.functions = len(nests.nests), len(functions)
         self.code = np.array(code, np.int64)
+        #: Whether it tells if an index was outside of its axis.
+        self.checks = any(isinstance(statement, Indexed) for statement in program.statements)
+        gives, run = ("int64_t", "return gpuad_checked") if self.checks else ("void", "gpuad_run")
         self.text = "\n".join(
             [
                 f"#define GPUAD_HEAD {head()}",
@@ -83,7 +88,7 @@ class Source:
                 '#include "host_program.h"',
                 *[f"static void nest{k}(char **p) {{\n{body}\n}}" for body, k in functions.items()],
                 f"static const gpuad_nest nests[] = {{{', '.join([f'nest{k}' for k in range(len(functions))])}}};",
-                f"void program(const gpuad_slot *frame) {{ gpuad_run(frame, nests, {most}); }}",
+                f"{gives} program(const gpuad_slot *frame) {{ {run}(frame, nests, {most}); }}",
                 "",
             ]
         )
@@ -103,7 +108,9 @@ class Kernel:
         if known is not None:
             library.gpuad_set_blas(ctypes.c_void_p(known.double), ctypes.c_void_p(known.single))
         run = library.program
-        run.argtypes, run.restype = [ctypes.c_char_p], None
+        run.argtypes, run.restype = [ctypes.c_char_p], ctypes.c_int64 if self.source.checks else None
+        library.gpuad_fault.restype = ctypes.POINTER(ctypes.c_int64)
+        self._fault = library.gpuad_fault
         #: Kept alive: the code that is run refers to them.
         self.constants, at = _aligned(len(program.constants))
         self.constants[at - self.constants.ctypes.data :][: len(program.constants)] = np.frombuffer(
@@ -133,13 +140,21 @@ class Kernel:
         slots = [f"{code.ctypes.data}, {len(code)}, {'at' if inner else 0}, {constants}, {count}"]
         slots += [f"id({name})" for name in (*given, *[f"r{k}" for k in range(len(results))])]
         slots += [f"n{k}.real, n{k}.imag" if dtype.kind == "c" else f"n{k}" for k, dtype in enumerate(numbers)]
-        lines.append(f"    run(pack({', '.join(slots)}))")
+        lines.append(f"    failed = run(pack({', '.join(slots)}))")
         if inner:
             lines.append("    pool.append((inner, at))")
+        if self.source.checks:
+            env["outside"] = self._outside
+            lines.append("    if failed: raise outside()")
         returned = [f"r{k}[()]" if is_number else f"r{k}" for k, is_number in enumerate(are_numbers)]
         lines.append(f"    return {', '.join(returned)},")
         exec(compile("\n".join(lines), "<gpuad.native>", "exec"), env)
         return env["call"]  # type: ignore[no-any-return]
+
+    def _outside(self) -> IndexError:
+        """What NumPy says of an index outside of its axis."""
+        index, axis, length = self._fault()[:3]
+        return IndexError(f"index {index} is out of bounds for axis {axis} with size {length}")
 
 
 def _new(ref: Ref, dtype: str) -> str:

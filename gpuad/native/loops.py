@@ -43,7 +43,7 @@ class _Writer:
         """What is accessed in memory; outputs first."""
         refs: list[Ref] = []
         for s in self.nest.statements:
-            refs += [s.out, *(s.ins if isinstance(s, Map) else (s.x,))]
+            refs += [s.out, *s.reads]
         outs = [s.out for s in self.nest.statements if isinstance(s, Map)]
         return [ref for ref in dict.fromkeys([*outs, *refs]) if ref.storage not in self.variables]
 

@@ -23,8 +23,18 @@ from .program import DType, Fold, Map, Program, Ref, Statement, ends, is_dense, 
 COPY = "{0}"
 
 
-#: How primitives that aren't element by element become statements; ``operations`` fills it.
+#: How primitives that aren't element by element become statements; ``operations`` and ``indices`` fill it.
 LOWERED: dict[str, Callable[[Lowering, Step, int], Ref]] = {}
+
+
+def lowers(*names: str) -> Callable[[Any], Any]:
+    """States how the primitives of these names become statements."""
+
+    def enter(function: Any) -> Any:
+        LOWERED.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
 
 
 class NotHere(Exception):

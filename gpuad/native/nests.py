@@ -7,7 +7,7 @@ writes it. Values that only one nest knows are no arrays at all, but variables i
 from __future__ import annotations
 
 from ..fused.c_order import instructions, takes_angles
-from .program import Fold, Map, Product, Program, Ref, Statement
+from .program import Fold, Map, Program, Ref, Statement
 
 #: A nest takes no more statements when it has so many instructions, about: compilers take long for long loops.
 LONG = 200
@@ -18,7 +18,7 @@ _BACK = 24
 
 
 class Nest:
-    """Statements that are done in the same loops, over ``shape``; or a single matrix product."""
+    """Statements that are done in the same loops, over ``shape``; or a single one that has loops of its own."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
@@ -97,10 +97,10 @@ class Nests:
         }
 
     def _place(self, statement: Statement) -> None:
-        if isinstance(statement, Product):
+        if not isinstance(statement, Map | Fold):
             self.nests.append(Nest(()))
             self.nests[-1].statements.append(statement)
-            self._note(len(self.nests) - 1, [(statement.x, None), (statement.y, None)], (statement.out, None))
+            self._note(len(self.nests) - 1, [(ref, None) for ref in statement.reads], (statement.out, None))
             return
         ins = statement.ins if isinstance(statement, Map) else (statement.x,)
         # The entries of a sum are there when its loops have ended.

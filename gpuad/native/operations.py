@@ -8,24 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core.memory import look as look_along
 from ..core.record import Step
 from ..fused.pending import Apply
 from ..ops.contract import einsum_plan
-from ..ops.index import Arrays, Region
 from . import blas, margins
-from .lowering import COPY, LOWERED, Lowering, NotHere, at_index, check, look
-from .program import DType, Product, Ref
-
-
-def lowers(*names: str) -> Callable[[Any], Any]:
-    """States how the primitives of these names become statements."""
-
-    def enter(function: Any) -> Any:
-        LOWERED.update(dict.fromkeys(names, function))
-        return function
-
-    return enter
+from .lowering import COPY, LOWERED, Lowering, NotHere, at_index, check, look, lowers
+from .program import DType, Product, Ref, Running
 
 
 @lowers("power_of_number")
@@ -49,16 +37,6 @@ def _cast(s: Lowering, step: Step, i: int) -> Ref:
     if s.program.dtype(x).kind == "c" and s.program.dtype(out).kind != "c":
         raise NotHere
     return s.map(COPY, out, [x])
-
-
-@lowers("part")
-def _part(s: Lowering, step: Step, i: int) -> Ref:
-    return s.view(step, at_index(step.params["key"]))
-
-
-@lowers("read")
-def _read(s: Lowering, step: Step, i: int) -> Ref:
-    return s.view(step, lambda x: look_along(x, step.params["steps"]))
 
 
 @lowers("reshape")
@@ -146,6 +124,48 @@ def _count(s: Lowering, step: Step, i: int) -> Ref:
     return _shaped(s, step, s.map(COPY, s.program.array(total.shape, s.values[step.outs[0]].spec.dtype), [total]))
 
 
+@lowers("cumsum", "cumprod")
+def _cumulated(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), dtype = map(s.operand, step.args), s.values[step.outs[0]].spec.dtype
+    sign = "+" if step.prim.name == "cumsum" else "*"
+    if dtype.kind not in "fi":
+        raise NotHere
+    return _running(s, step, f"{{0}} {sign} {{1}}", [x])
+
+
+@lowers("recurrence")
+def _recurrence(s: Lowering, step: Step, i: int) -> Ref:
+    a, b = map(s.operand, step.args)
+    if s.values[step.outs[0]].spec.dtype.kind != "f":
+        raise NotHere
+    return _running(s, step, "{1} + {2} * {0}", [b, a])
+
+
+def _running(s: Lowering, step: Step, scalar: str, ins: list[Ref]) -> Ref:
+    """Along an axis, from its end if ``reverse``."""
+    axis, out = step.params["axis"], s.new(step)
+    dtype = s.program.dtype(out)
+    ins = [x if s.program.dtype(x) == dtype else s.map(COPY, s.program.array(x.shape, dtype), [x]) for x in ins]
+    turned = [x.spread(out.shape) for x in (out, *ins)]
+    if step.params["reverse"]:
+        turned = [look(x, lambda whole: np.flip(whole, axis)) or x for x in turned]
+    s.program.statements.append(Running(scalar, turned[0], tuple(turned[1:]), axis))
+    return out
+
+
+@lowers("shift")
+def _shift(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), axis, fill = map(s.operand, step.args), step.params["axis"], step.params["fill"]
+    out, before = s.new(step), (slice(None),) * step.params["axis"]
+    ends = slice(1, None), slice(-1), slice(1)
+    there, here, first = ends if not step.params["back"] else (slice(-1), slice(1, None), slice(-1, None))
+    s.put(out, [((*before, first), s.program.constant(fill, s.program.dtype(out)))])
+    rest = look(x, at_index((*before, here)))
+    if x.shape[axis] > 1 and rest is not None:
+        s.put(out, [((*before, there), rest)])
+    return out
+
+
 @lowers("concatenate")
 def _concatenate(s: Lowering, step: Step, i: int) -> Ref:
     before, at, pieces = (slice(None),) * step.params["axis"], 0, []
@@ -191,63 +211,6 @@ def _pad(s: Lowering, step: Step, i: int) -> Ref:
     s.map(COPY, out, [s.program.constant(value, s.program.dtype(out))])
     inner = tuple([slice(b, b + n) for (b, _), n in zip(step.params["widths"], x.shape, strict=True)])
     return s.put(out, [(inner, x)])
-
-
-#: Of larger arrays it isn't found out which entries are filled.
-_COUNTED = 1 << 20
-
-
-@lowers("scatter_add")
-def _scatter_add(s: Lowering, step: Step, i: int) -> Ref:
-    """Each term where it belongs: as it is where nothing is yet, else added."""
-    spec, indices = step.params["spec"], step.params["indices"]
-    if spec.size > _COUNTED or any(type(index) is Arrays for index in indices):
-        raise NotHere
-    out = s.new(step)
-    times = np.zeros(spec.shape, np.int16)
-    parts, cleared = [], False
-    for a, index in zip(step.args, indices, strict=True):
-        function = _along(index) if type(index) is Region else at_index(index)
-        there = look(out, function)
-        if there is None:
-            raise NotHere
-        part = function(times)
-        first = not part.any()
-        cleared |= not first and not part.all()
-        part += 1
-        if first and (part != 1).any():  # an entry is named twice
-            raise NotHere
-        parts.append((there, s.operand(a), first))
-    if cleared or not times.all():
-        s.map(COPY, out, [s.program.constant(0, spec.dtype)])
-    for there, ref, first in parts:
-        if math.prod(there.shape):
-            s.map(COPY if first else "{0} + {1}", there, [ref] if first else [there, ref])
-    return out
-
-
-def _along(region: Any) -> Callable[[Any], Any]:
-    return lambda x: look_along(x, region.steps)
-
-
-@lowers("write")
-def _write(s: Lowering, step: Step, i: int) -> Ref:
-    x, v, *arrays = step.args
-    if arrays:
-        raise NotHere
-    out = s.operand(x) if x not in (v,) and s.may_overwrite(x, i) else s.copied(s.operand(x), s.new(step).strides)
-    at = at_index(step.params["key"])
-    there = look(out, lambda whole: at(look_along(whole, step.params["steps"])))
-    if there is None:
-        raise NotHere
-    term = s.operand(v)
-    if term.storage == out.storage:
-        term = s.copied(term)
-    if math.prod(there.shape):
-        while len(term.shape) > len(there.shape) and term.shape[0] == 1:
-            term = Ref(term.storage, term.offset, term.strides[1:], term.shape[1:])
-        s.map(COPY, there, [term])
-    return out
 
 
 @lowers("bitwise_and", "bitwise_or", "bitwise_xor")

@@ -93,7 +93,49 @@ class Product(NamedTuple):
         return self.x, self.y
 
 
-Statement = Map | Fold | Product
+class At(NamedTuple):
+    """An axis along which a place is told by whole numbers in memory: from its end if they are negative.
+
+    ``length`` and ``step`` are those of the axis, and ``axis`` its number, for the error if a place is outside.
+    """
+
+    numbers: Ref
+    length: int
+    step: int
+    axis: int
+
+
+class Indexed(NamedTuple):
+    """Entry by entry, one after another: ``out = x``, or ``out += x`` if ``how`` is ``"add"``.
+
+    ``at`` says where, from what is given: ``x`` is read there if ``how`` is ``"read"``, else ``out`` is written there.
+    """
+
+    how: str
+    x: Ref
+    out: Ref
+    at: tuple[At, ...]
+
+    @property
+    def reads(self) -> tuple[Ref, ...]:
+        return (self.x, *[at.numbers for at in self.at])
+
+
+class Running(NamedTuple):
+    """Along ``axis`` the first entry of ``out`` is that of ``ins[0]``, and every other one is made by ``scalar`` of the
+    one before and of the entries of ``ins``."""
+
+    scalar: str
+    out: Ref
+    ins: tuple[Ref, ...]
+    axis: int
+
+    @property
+    def reads(self) -> tuple[Ref, ...]:
+        return self.ins
+
+
+Statement = Map | Fold | Product | Indexed | Running
 
 
 class Program:

@@ -26,7 +26,7 @@ WIDTH = 960
 Document = Mapping[str, Any]
 
 _OPENING = """\
-# What it costs
+# Beside other libraries
 
 Every program below was run by every library on the same inputs, and timed only after its result was found right.
 [bench/README.md](../bench/README.md) says what the programs are, how they are timed, and how noise is treated.
@@ -144,7 +144,8 @@ def _by_group(document: Document) -> Iterator[list[str]]:
 
 def _row(case: Mapping[str, Any]) -> list[str]:
     def time(label: str | None) -> str:
-        return seconds_text(timed(case)[label]["seconds"]["median"]) if label in timed(case) else ""
+        there = timed(case)
+        return seconds_text(there[label]["seconds"]["median"]).replace(" ", "\u00a0") if label in there else ""
 
     def over(way: str) -> str:
         r = _ratio(case, way, BEST)

@@ -417,7 +417,7 @@ def test_the_page_of_docs_has_what_the_file_has(document, tmp_path):
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "old.svg").touch()
     text = results_page.write(path, tmp_path).read_text()
-    assert "| tiny network, n 7 | 2 ms |  | 1 ms | 1.5 ms | autograd | 1.33 |  |" in text
+    assert "| tiny network, n 7 | 2 ms |  | 1 ms | 1.5 ms | autograd | 1.33 |  |" in text.replace("\u00a0", " ")
     assert "| **gpuad** | 2.00 (1) | 1.33 (1) | 1.33 (1) |" in text
     assert "**nothing was measured on a GPU**" in text
     pictures = set(re.findall(r"\]\(benchmarks/(.*?)\)", text))

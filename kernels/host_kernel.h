@@ -13,13 +13,18 @@ typedef union {
     void *p;
 } gpuad_slot;
 
-// A row is gone through in blocks of this many entries.
+#define GPUAD_MIN(a, b) ((a) < (b) ? (a) : (b))
+
+// A row is gone through in blocks of this many entries, and where loops hand values of a type on to one another in
+// shorter ones. All that is handed on stays in the nearest cache then, and while some loops wait for memory others
+// compute. Shorter still, a loop would end before its first result is there.
 #define GPUAD_BLOCK 256
+#define GPUAD_BLOCK_OF(type) GPUAD_MIN(GPUAD_BLOCK, 512 / (int64_t)sizeof(type))
 
 // Sums of doubles: each place in a block has its own, over this many blocks, and then these are added up in pairs. A sum
 // so has at most 16 + 8 roundings to a place, in the same order on every processor.
 #define GPUAD_BLOCKS 16
-#define GPUAD_ENDS_BLOCKS(at) ((at) / GPUAD_BLOCK % GPUAD_BLOCKS == GPUAD_BLOCKS - 1)
+#define GPUAD_ENDS_BLOCKS(end, block) ((end) % (GPUAD_BLOCKS * (block)) == 0)
 
 // The sum of n lanes, which are cleared.
 static double gpuad_sum_lanes(double *lanes, int64_t n) {
@@ -46,8 +51,6 @@ static double gpuad_sum_lanes(double *lanes, int64_t n) {
 
 // Where the sum is infinite, its error is NaN and means nothing.
 #define GPUAD_TOTAL(sum, error) ((error) == (error) ? (sum) + (error) : (sum))
-
-#define GPUAD_MIN(a, b) ((a) < (b) ? (a) : (b))
 
 // What lies in arrays. Views of packed records may begin anywhere, and memory may be read as another type.
 #define GPUAD_STORED(type, name) typedef type __attribute__((aligned(1), may_alias)) stored_##name

@@ -306,15 +306,17 @@ class _Writer:
         blocks = bool(any(adding) or parts or angles)
         start, stop = f"from{self.loops - 1}", f"to{self.loops - 1}"
         if blocks:
-            self.put(f"for (int64_t start = {start}; start < {stop}; start += GPUAD_BLOCK) {{")
+            widest = max((self.plan.dtype_of(v) for v in parts), key=lambda dtype: dtype.itemsize, default=None)
+            block = "GPUAD_BLOCK" if widest is None else f"GPUAD_BLOCK_OF({value_type(widest)})"
+            self.put(f"for (int64_t start = {start}; start < {stop}; start += {block}) {{")
             self.depth += 1
-            self.put(f"const int64_t stop = GPUAD_MIN(start + GPUAD_BLOCK, {stop});")
+            self.put(f"const int64_t stop = GPUAD_MIN(start + {block}, {stop});")
             if any(a.in_lanes for sums in adding for a in sums):
-                self.put(f"const int64_t lanes = GPUAD_MIN(GPUAD_BLOCK, {stop} - {start});")
-                self.put(f"const int full = stop == {stop} || GPUAD_ENDS_BLOCKS(start - {start});")
+                self.put(f"const int64_t lanes = GPUAD_MIN({block}, {stop} - {start});")
+                self.put(f"const int full = stop == {stop} || GPUAD_ENDS_BLOCKS(stop - {start}, {block});")
             start, stop = "start", "stop"
             for v in parts:
-                self.put(f"{value_type(self.plan.dtype_of(v))} part{v}[GPUAD_BLOCK];")
+                self.put(f"{value_type(self.plan.dtype_of(v))} part{v}[{block}];")
         for segment, sums in zip(segments, adding, strict=True):
             self._segment(segment, sums, phase, f"for (int64_t i = {start}; i < {stop}; ++i) {{")
         if blocks:

@@ -423,10 +423,21 @@ class Steps:
         flat, form = arrays_of(state), Leafy(state)
 
         def one(*values: Any) -> list[Any]:
-            return arrays_of(self._again(form.filled(values[: len(flat)]), i, values[len(flat) :]))
+            state, rest = form.filled(values[: len(flat)]), values[len(flat) :]
+            if not alone:
+                return arrays_of(self._again(state, i, rest))
+            state = tree_map(lambda leaf: _copy(leaf) if input_spec(leaf) is None else leaf, state)
+            with again():
+                return arrays_of(self.step(state, i, *self.params.filled(rest)))
 
+        # Then the tape sees all there is to see.
+        alone = not self.met[i] and not any(type(x) is Box for x in (*flat, *rest))
         chosen = [*range(len(flat)), *(len(flat) + k for k in numbers)]
         trace = Trace(one, [*flat, *rest], chosen, False, "checkpoint_sequence")
+        if alone and not all(
+            type(x) is not Box or (trace.is_ours(x) and type(x.value) is not Box) for x in trace.result
+        ):
+            raise unlike()
         if i == self.end - 2:
             compare(self.known, trace.result)
         return trace.hand_over(g)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .backend import backend_of
-from .core.batch import looped
+from .core.batch import looped, stack_alike, warn_of_loop
 from .core.box import Box, sample, spec_of
 from .core.closure import Closure
 from .core.pytree import leaves, tree_map
@@ -43,6 +43,7 @@ def root(f: Function, x0: Any, *args: Any, solve: Function | None = None, linear
     ``solve(g, x0)`` finds the root of ``g``, which is ``f`` as a function of x alone, in any way: it is run with plain
     values, and isn't differentiated. Without one it is Newton's method. The derivatives are those of the exact
     solution, by the implicit function theorem, of any order, in forward and in reverse mode; ``x0`` is a constant.
+    Under ``vmap`` the search is for each example's root by itself, the derivatives are of all together.
 
     They need the Jacobian of ``f`` at the root, n × n for n unknowns. For large n, ``linear_solve(product, b)`` is
     used instead: it returns the vector d with ``product(d) = b``, for vectors of n numbers, and where ``product``
@@ -55,9 +56,10 @@ def root(f: Function, x0: Any, *args: Any, solve: Function | None = None, linear
     check_function(f, "root", curried=False)
     inverse = dense if linear_solve is None else by_products(linear_solve)
     problem = Problem("root", lambda x: f(x, *args), x0)
-    found = problem.start if solve is None else problem.vector(solve(problem.constant, problem.restore(problem.start)))
     if solve is None:
-        found = _newton(problem.residual, found, inverse)
+        found = solved("root", lambda g, x: _newton(g, x, inverse), problem.residual, problem.start)
+    else:
+        found = problem.vector(solved("root", solve, problem.f, problem.restore(problem.start)))
     return problem.restore(follow(problem.residual, found, "root", converged=False, inverse=inverse))
 
 
@@ -81,7 +83,7 @@ def fixed_point(
     else:
         inverse = by_products(linear_solve)
     start = problem.restore(problem.start)
-    found = problem.vector((_iterate if solve is None else solve)(problem.constant, start))
+    found = problem.vector(solved("fixed_point", _iterate if solve is None else solve, problem.f, start))
     return problem.restore(
         follow(lambda v: v - problem.residual(v), found, "fixed_point", converged=False, inverse=inverse)
     )
@@ -135,16 +137,12 @@ class Problem:
     def residual(self, v: Any) -> Any:
         return self.vector(self.f(self.restore(v)))
 
-    def constant(self, x: Any) -> Any:
-        """The function on plain values, for a solver."""
-        return constant(self.f)(x)
 
-
-def constant(f: Function) -> Function:
+def constant(f: Function, take: Function = stop_gradient) -> Function:
     """``f`` with plain values, whatever traced values it reads from around it; nothing of that is recorded."""
 
     def plain(x: Any) -> Any:
-        level = Closure(-1, stop_gradient)
+        level = Closure(-1, take)
         try:
             return tree_map(level.result, f(tree_map(level.watch, x)))
         finally:
@@ -153,8 +151,61 @@ def constant(f: Function) -> Function:
     return plain
 
 
+class _Differs(Exception):
+    """A solver's function differs from example to example of this level."""
+
+    def __init__(self, level: Any) -> None:
+        self.level = level
+
+
+def solved(name: str, solve: Function, f: Function, start: Any) -> Any:
+    """What ``solve(g, start)`` finds, where g is ``f`` with plain values; under ``vmap`` for one example at a time."""
+
+    def of_one(example: Function) -> Any:
+        def take(x: Any) -> Any:
+            x = example(x)
+            if _batched(x):
+                raise _Differs(x.level)
+            return x
+
+        try:
+            return solve(constant(f, take), tree_map(take, start))
+        except _Differs as differs:
+            level = differs.level
+        warn_of_loop(f"the search of {name}")
+
+        def numbered(i: int) -> Function:
+            def chosen(x: Any) -> Any:
+                x = example(x)
+                return x.value[i] if type(x) is Box and x.level is level else x
+
+            return chosen
+
+        found = [of_one(numbered(i)) for i in range(level.size)]
+        each = zip(*([leaf for _, leaf in leaves(tree)] for tree in found), strict=True)
+        columns = [stack_alike(name, column) for column in each]
+        return tree_map(lambda _: level.watch(columns.pop(0)), found[0])
+
+    return of_one(stop_gradient)
+
+
+def _batched(x: Any) -> bool:
+    return type(x) is Box and x.level.batched
+
+
+def _every(condition: Any) -> bool:
+    """Whether it holds, of all examples."""
+    while _batched(condition):
+        condition = functions["all"](condition.value)
+    return bool(condition)
+
+
+def _largest(v: Any) -> Any:
+    return functions["max"](functions["abs"](v)) if spec_of(v).size else 0.0
+
+
 def _size(v: Any) -> float:
-    return float(functions["max"](functions["abs"](v))) if spec_of(v).size else 0.0
+    return float(_largest(v))
 
 
 def _precision(v: Any) -> float:
@@ -218,7 +269,7 @@ def follow(f: Function, x0: Any, name: str, *, converged: bool, inverse: Inverse
         return x0
     at_start = stop_gradient(value)
     correction = (inverse or dense)(f, x0, name)
-    if not converged and _size(correction(at_start)) > 1e-3 * (1.0 + _size(x0)):
+    if not converged and not _every(_largest(correction(at_start)) <= 1e-3 * (1.0 + _largest(x0))):
         raise UnsupportedError(
             f"{name}: the solver didn't converge, and what it stopped at has no derivative. Look at the result with "
             "gpuad.stop_gradient(...) of what the functions read"
@@ -243,10 +294,10 @@ def dense(f: Function, x0: Any, name: str) -> Function:
     matrix = stop_gradient(jacobian(f, x0))
     if matrix.shape[0] != matrix.shape[1]:
         raise UnsupportedError(f"{name}: {matrix.shape[0]} equations for {matrix.shape[1]} unknowns have no derivative")
-    if not functions["all"](functions["isfinite"](matrix)):
+    if not _every(functions["all"](functions["isfinite"](matrix))):
         raise _singular(name)
     singular_values = functions["linalg.svd"](matrix, compute_uv=False)
-    if not float(singular_values[-1]) > 1e-14 * float(singular_values[0]):
+    if not _every(singular_values[-1] > 1e-14 * singular_values[0]):
         raise _singular(name)
     return lambda residual: functions["linalg.solve"](matrix, residual)
 
@@ -281,6 +332,8 @@ def by_products(linear_solve: Function) -> Inverse:
 
     def inverse(f: Function, x0: Any, name: str) -> Function:
         plain = constant(f)
+        if _batched(plain(x0)):  # the solver knows one example
+            return dense(f, x0, name)
         _, product = linearize(plain, x0)
         _, pullback = vjp(plain, x0)
 

@@ -493,3 +493,39 @@ def test_on_every_backend(backend, xp):
         ]
 
     same([host(found(checkpoint, checkpoint_sequence, x, w))], [found(plain, simply, X, W)])
+
+
+def test_a_step_that_reads_a_traced_array_only_when_it_is_run_again():
+    calls = []
+
+    def loss(x, w):
+        def step(x, i):
+            calls.append(i)
+            return np.sin(x) * w if len(calls) > 4 else np.sin(x)
+
+        return np.sum(checkpoint_sequence(step, 4, memory=4)(x))
+
+    with pytest.raises(UnsupportedError, match="computed something else when it was run again"):
+        grad(loss, (0, 1))(np.ones(3), 2.0)
+
+
+def test_a_step_that_writes_into_its_state_and_counts():
+    def step(state, i, k):
+        x, count = state
+        x[1:] += k * x[:-1]
+        count[0] += 1
+        return np.sin(x), count
+
+    def plainly(x, k):
+        state = x.copy(), np.zeros(1, int)
+        for i in range(7):
+            state = step(state, i, k)
+        return np.sum(state[0] * state[1])
+
+    def in_sequence(x, k):
+        state = checkpoint_sequence(step, 7, memory=2)((x, np.zeros(1, int)), k)
+        return np.sum(state[0] * state[1])
+
+    x = np.array([0.3, 0.8, -0.4])
+    for found, wanted in zip(grad(in_sequence, (0, 1))(x, 0.7), grad(plainly, (0, 1))(x, 0.7), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-13)

@@ -7,7 +7,8 @@ import pytest
 
 import gpuad
 import gpuad.numpy as gnp
-from gpuad import fixed_point, grad, hessian, hvp, jacobian, jvp, root
+from gpuad import fixed_point, grad, hessian, hvp, jacobian, jvp, root, vmap
+from gpuad.core import batch
 from gpuad.core.pytree import leaves
 from gpuad.errors import NotDifferentiableError, UnsupportedError
 
@@ -223,3 +224,52 @@ def test_on_every_backend(backend, xp):
 
     exact = 1.0 / (1.0 - 0.3 / np.cosh(fixed_point(lambda x: 0.3 * np.tanh(x) + B, np.zeros(3))) ** 2)
     np.testing.assert_allclose(backend.to_numpy(grad(contraction)(b)), exact)
+
+
+# -- many at once -------------------------------------------------------------------------------------------
+def _by_bisection(f, x):
+    low, high = 0.0, 10.0
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if float(f(middle)) < 0.0 else (low, middle)
+    return low
+
+
+@pytest.mark.filterwarnings("ignore:vmap. the search of:RuntimeWarning")
+@pytest.mark.parametrize(
+    "cube_root",
+    [
+        lambda a: root(lambda x: x**3 - a, 1.0),
+        lambda a: root(lambda x, a: x**3 - a, 1.0, a, solve=_by_bisection),
+        lambda a: root(lambda x, a: x**3 - a, 1.0, a, linear_solve=lambda product, b: b / product(np.ones(1))),
+        lambda a: fixed_point(lambda x: (2.0 * x + a / x**2) / 3.0, 1.0),
+    ],
+)
+def test_of_many_examples(cube_root):
+    a = np.array([[0.5, 1.0, 2.0], [3.0, 5.0, 8.0]])
+    np.testing.assert_allclose(vmap(vmap(cube_root))(a), a ** (1 / 3), rtol=1e-12)
+    np.testing.assert_allclose(vmap(vmap(grad(cube_root)))(a), a ** (-2 / 3) / 3, rtol=1e-12)
+    np.testing.assert_allclose(vmap(vmap(grad(grad(cube_root))))(a), -2 * a ** (-5 / 3) / 9, rtol=1e-11)
+    np.testing.assert_allclose(grad(lambda a: vmap(cube_root)(a).sum())(a[0]), a[0] ** (-2 / 3) / 3, rtol=1e-12)
+    slopes = jvp(vmap(cube_root), (a[1],), (np.ones(3),))[1]
+    np.testing.assert_allclose(slopes, a[1] ** (-2 / 3) / 3, rtol=1e-12)
+
+
+def test_of_many_examples_in_containers_and_from_many_starts():
+    def solution(start, b):
+        found = root(lambda x: {"u": x["u"] ** 2 - b[0], "v": x["v"] + x["u"] - b[1]}, {"u": start, "v": 0.0})
+        return found["u"] * found["v"]
+
+    starts, b = np.array([1.0, -1.0, 2.0]), np.array([[4.0, 1.0], [9.0, 2.0], [2.0, 0.5]])
+    with pytest.warns(RuntimeWarning, match="the search of root is evaluated example by example"):
+        batch._warned.discard("the search of root")
+        found = vmap(grad(solution, 1))(starts, b)
+    for k in range(3):
+        for got, wanted in zip(found[k], grad(solution, 1)(starts[k], b[k]), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:vmap. the search of:RuntimeWarning")
+def test_an_example_without_a_derivative():
+    with pytest.raises(UnsupportedError, match="singular"):
+        vmap(grad(lambda a: root(lambda x: a * x**2, 0.0, solve=lambda f, x: x)))(np.array([1.0, 2.0]))

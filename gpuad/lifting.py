@@ -49,16 +49,19 @@ def lift(f: Callable[..., Any]) -> Callable[..., Any]:
             raise TypeError(f"lift: expected a function, got {f!r} ({type(f).__name__})")
         if isinstance(f, types.MethodType):
             return types.MethodType(lift(f.__func__), f.__self__)
-        return _counterpart(f, None)  # type: ignore[no-any-return]
+        return _counterpart(f)  # type: ignore[no-any-return]
     return _lifted(f)
 
 
 class _Names(dict[str, Any]):
     """The names of a module, as its lifted functions see them. What they set goes into the module."""
 
-    def __init__(self, names: dict[str, Any]) -> None:
+    def __init__(self, names: dict[str, Any], module: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.names = names
+        #: The names that functions of that module have which aren't lifted.
+        self.theirs = (names,) if module is None else (names, module)
+        _names[id(names)] = self
         # Looked up in the dict itself, by the interpreter:
         builtin = names.get("__builtins__", builtins)
         builtin = vars(builtin) if isinstance(builtin, types.ModuleType) else builtin
@@ -67,10 +70,14 @@ class _Names(dict[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if len(self) > 1:
             self.settle()
-        return _counterpart(self.names[name], self.names)
+        return _counterpart(self.names[name], self.theirs)
 
     def __contains__(self, name: object) -> bool:
         return name in self.names
+
+    def instead(self, names: dict[str, Any]) -> _Names:
+        """The same with other values: ``jit`` puts traced arrays there."""
+        return _Names(names, self.names)
 
     def settle(self) -> None:
         """Pass on what a ``global`` statement set: the interpreter writes it past ``__setitem__``."""
@@ -78,8 +85,9 @@ class _Names(dict[str, Any]):
             self.names[name] = self.pop(name)
 
 
-#: The names of each module: what one lifted function sets, the next one finds.
-_names: dict[int, _Names] = {}
+#: The names of each module, by its dict's identity, as long as there are lifted functions of it: what one sets, the
+#: next one finds. Each keeps that dict alive.
+_names: weakref.WeakValueDictionary[int, _Names] = weakref.WeakValueDictionary()
 _lifted_functions: weakref.WeakKeyDictionary[types.FunctionType, Callable[..., Any]] = weakref.WeakKeyDictionary()
 
 
@@ -89,7 +97,7 @@ def _lifted(f: types.FunctionType) -> Callable[..., Any]:
         return known
     names = _names.get(id(f.__globals__))
     if names is None:
-        names = _names[id(f.__globals__)] = _Names(f.__globals__)  # which keeps it alive
+        names = _Names(f.__globals__)
 
     @functools.wraps(f)
     def lifted(*args: Any, **kwargs: Any) -> Any:
@@ -100,13 +108,13 @@ def _lifted(f: types.FunctionType) -> Callable[..., Any]:
                 names.settle()
 
     _lifted_functions[f] = lifted  # before its closure is looked at, where it may find itself
-    cells = tuple(_cell(c, f.__globals__) for c in f.__closure__ or ())
+    cells = tuple(_cell(c, names.theirs) for c in f.__closure__ or ())
     inner = types.FunctionType(f.__code__, names, f.__name__, f.__defaults__, cells)
     inner.__kwdefaults__ = f.__kwdefaults__
     return lifted
 
 
-def _cell(cell: types.CellType, names: dict[str, Any]) -> types.CellType:
+def _cell(cell: types.CellType, names: tuple[dict[str, Any], ...]) -> types.CellType:
     try:
         content = cell.cell_contents
     except ValueError:  # not filled yet
@@ -115,11 +123,12 @@ def _cell(cell: types.CellType, names: dict[str, Any]) -> types.CellType:
     return cell if replaced is content else types.CellType(replaced)
 
 
-def _counterpart(x: Any, names: dict[str, Any] | None) -> Any:
-    """What stands for a module, or a function of one, in a lifted function; anything else as it is."""
+def _counterpart(x: Any, names: tuple[dict[str, Any], ...] = ()) -> Any:
+    """What stands for a module, or a function of one, in a lifted function of the module with these names; anything
+    else as it is."""
     if isinstance(x, types.ModuleType):
         return _namespace(x.__name__) or x
-    if isinstance(x, types.FunctionType) and x.__globals__ is names:
+    if isinstance(x, types.FunctionType) and any(x.__globals__ is theirs for theirs in names):
         return _lifted(x)
     if callable(x) and not isinstance(x, type):
         name = getattr(x, "__name__", None)
@@ -167,4 +176,4 @@ class _OnCupy:
 def _import(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
     """``import`` within a lifted function."""
     found = builtins.__import__(name, globals, locals, fromlist, level)
-    return _counterpart(found, None)
+    return _counterpart(found)

@@ -509,6 +509,16 @@ def test_an_array_that_is_kept_where_nobody_looks():
     assert_same(jitted(np.ones(3)), np.full(3, 2.0))
 
 
+def test_counts_of_numbers_that_are_inputs():
+    places = np.array([0, 2, 2, 5])
+    others = places[::-1].copy(), places // 2, places[:0]
+    check(lambda x: (np.bincount(x), np.bincount(x, minlength=9) * 0.5), (places,), *[(x,) for x in others])
+    check(lambda x, w: np.bincount(x, w * 2, 3), (places, np.ones(4)), (places, -np.ones(4)), (places * 0, np.ones(4)))
+    check(lambda w: np.bincount(places, w) / (1 + np.bincount(places)), (np.ones(4),), (-np.ones(4),))
+    with pytest.raises(ValueError, match="negative"):
+        jit(np.bincount)(-places)
+
+
 # -- faithful or plain ------------------------------------------------------------------------------------
 def test_random_numbers_arent_frozen():
     holder = types.SimpleNamespace(rng=np.random.default_rng(0))

@@ -525,6 +525,33 @@ def test_what_is_read_through_contexts_and_views():
         faithful(f, *three(), before=before, replays=1)
 
 
+WEIGHTS = np.array([1.0, -2.0, 0.5])
+
+
+def zeros_that_hold(x):
+    z = np.zeros(3)
+    z[1:] = x[:2]
+    return z
+
+
+def lifted_with_an_array_around(x):
+    return np.sum(zeros_that_hold(x * WEIGHTS) ** 3 * WEIGHTS)
+
+
+def test_a_lifted_function_that_reads_an_array_around_it(monkeypatch):
+    f = gpuad.lift(lifted_with_an_array_around)
+    for weights in (WEIGHTS, WEIGHTS[::-1].copy()):
+        monkeypatch.setitem(globals(), "WEIGHTS", weights)
+        want = np.append(3 * (X * weights)[:2] ** 2 * weights[1:] * weights[:2], 0.0)
+        jitted = jit(gpuad.grad(f))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for _ in range(3):
+                np.testing.assert_allclose(jitted(X), want, rtol=1e-14)
+                np.testing.assert_allclose(jit(f)(X), lifted_with_an_array_around(X), rtol=1e-14)
+        assert jitted.recordings.replayed == 2
+
+
 def test_random_numbers_are_drawn_once_where_a_function_is_called_again():
     rng = np.random.default_rng(0)
 

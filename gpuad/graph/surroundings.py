@@ -362,7 +362,8 @@ class Surroundings:
         if fresh:
             scope = names[id(theirs)] = dict(theirs)
         cells = tuple([types.CellType() for _ in f.__closure__ or ()])
-        new = types.FunctionType(f.__code__, scope, f.__name__, None, cells)  # type: ignore[arg-type]
+        seen: Any = scope if theirs is f.__globals__ else f.__globals__.instead(scope)
+        new = types.FunctionType(f.__code__, seen, f.__name__, None, cells)
         functions[id(f)] = new  # it may find itself in what follows
         new.__kwdefaults__ = f.__kwdefaults__ and {
             k: self._replaced(v, boxes, functions, names) for k, v in f.__kwdefaults__.items()

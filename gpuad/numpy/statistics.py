@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import Box, apart, make_spec, spec_of
+from ..core.box import Box, apart, is_recorded, make_spec, spec_of
+from ..core.memory import current
+from ..errors import UnsupportedError
 from ..ops import contract
 from ..ops import elementwise as e
 from ..ops import sort as s
@@ -89,13 +91,22 @@ def _histogram_of(places: Any, n: int, weights: Any) -> Any:
 @numpy_function("bincount")
 def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
     """As :func:`numpy.bincount`; differentiable in the weights."""
-    if is_traced((x,)):
+    if is_traced((x,)) and not is_recorded(x := current(x)):
         raise TypeError("bincount: numbers of places are integers, which are never traced; only weights can be")
-    x, weights = as_arrays([x, weights])
-    if spec_of(weights).shape != spec_of(x).shape:
+    x, *others = as_arrays([x] if weights is None else [x, weights])
+    if others and spec_of(others[0]).shape != spec_of(x).shape:
         raise ValueError("The weights and list don't have the same length.")
-    counts = home(x).function("bincount")(x, minlength=minlength)  # checks them, too
-    return _histogram_of(apart(x), counts.shape[0], convert(weights, float))
+    n = minlength
+    if is_recorded(x):
+        if len(spec_of(x).shape) != 1 or not np.can_cast(spec_of(x).dtype, np.intp) or minlength < 0:
+            raise UnsupportedError("bincount under jit takes a vector of integers that intp can hold")
+        if spec_of(x).size:
+            if int(functions["min"](x)) < 0:
+                raise ValueError("'list' argument must have no negative elements")
+            n = max(n, int(functions["max"](x)) + 1)
+    else:
+        n = home(x).function("bincount")(x, minlength=minlength).shape[0]  # checks them, too
+    return _histogram_of(apart(x), n, convert(others[0], float) if others else None)
 
 
 def _edges(a: Any, bins: Any, span: Any) -> Any:

@@ -78,7 +78,7 @@ main() {
     local processors
     processors=$(nproc)
     has xdist && workers=(-n "${WORKERS:-$((processors < 12 ? processors : 12))}") # each has a context on the GPU
-    mapfile -t tests < <([ -n "${EMULATED:-}" ] && kernel_tests)
+    mapfile -t tests < <([ -n "${EMULATED:-}" ] && kernel_tests && ls tests/test_jit_on_cupy.py tests/test_jit_graphs.py)
     step 170 "tests on CuPy" "$python" -m pytest --backend cupy -q -p no:cacheprovider "${workers[@]}" "${tests[@]}"
 
     mapfile -t tests < <(kernel_tests)
@@ -103,6 +103,8 @@ main() {
     local quick=()
     [ -n "${EMULATED:-}" ] && quick=(--quick)
     step 125 "benchmarks on $device" "${bench[@]}" run "${quick[@]}" --device gpu --budget 100 -o "$results" --replace
+    step 40 "the same programs with jit's CUDA graphs" env GPUAD_JIT_GRAPHS=1 "${bench[@]}" run --quick --device gpu \
+        --peers "" --budget 25 -o "${results%.json}-graphs.json" --replace
     step 15 "report" "${bench[@]}" report "$results" -o "${results%.json}.html"
 
     printf '\n=== %s, %d s in all\n' "$device" "$SECONDS"

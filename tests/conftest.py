@@ -188,6 +188,21 @@ def emulated_cupy(request: pytest.FixtureRequest) -> Any:
     return cupy
 
 
+@pytest.fixture
+def cupy(request: pytest.FixtureRequest) -> Any:
+    """CuPy, on a GPU or on the CPU; new arrays are made on it."""
+    import gpuad
+
+    choice = request.config.stash[CHOICE]
+    reason = choice.why_not("cupy") if "cupy" in choice.names else "not asked for with --backend cupy"
+    if reason:
+        pytest.skip(reason)
+    import cupy
+
+    with gpuad.use("cupy"):
+        yield cupy
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Any:
     """What the emulated device refuses to do, or CuPy has no function for, can't be tested: such a test is skipped."""

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import cupy_backend
 from ..core.record import Guard, Step, Value
+from .captured import Captured, asked, may_be_captured
 from .rehearsal import Given, Launch, Rehearsal, Unknown, Where, as_lying
 from .replay import Result, Segment
 from .simplify import is_pure
 from .waiting import Waiting
+
+
+class _Line(NamedTuple):
+    """A line of the text, with the names that it makes and those that it reads; if it is needed anyway; and what is
+    done in it."""
+
+    text: str
+    made: list[str]
+    read: set[str]
+    always: bool
+    work: Step | Launch | None
+
 
 #: What an array is called: a value's number, or a kernel's output.
 Base = int | tuple[str, int]
@@ -48,7 +62,7 @@ class Scripted(Segment):
 
     # -- the text: lines with the names that they make and those that they read
     def _write(self, end: Guard | Result) -> None:
-        self._lines: list[tuple[str, list[str], set[str], bool]] = []
+        self._lines: list[_Line] = []
         self._read: set[str] = set()
         self._bases: dict[Any, str] = {}
         self._shapes: dict[Base, Where] = {}
@@ -69,19 +83,25 @@ class Scripted(Segment):
             if step.errstate is not None:
                 self.env["errstate"] = np.errstate
                 text = f"with errstate(**{self.thing('e', step.errstate)}): {text}"
-            self._put(text, made, not is_pure(step.prim))
+            self._put(text, made, not is_pure(step.prim), step)
         for launch in self.script.at[-1]:
             self._launch(launch)
         for place in self.exports:
             self._put(f"s[{place}] = {self.name(place)}", [], True)
-        self._put(f"return {self._question(end) if isinstance(end, Guard) else self._result(end)}", [], True)
+        if isinstance(end, Guard):
+            name = self.name(self.find(end.value))
+            self._put(f"return {name}", [], True)
+            self._asking = f"def ask({name}):\n    return {self._question(end)}\n"
+        else:
+            self._put(f"return {self._result(end)}", [], True)
+            self._asking = ""
         self._finish()
 
     def _takes_out(self, step: Step) -> bool:
         return False
 
-    def _put(self, text: str, made: list[str], always: bool = False) -> None:
-        self._lines.append((text, made, self._read, always))
+    def _put(self, text: str, made: list[str], always: bool = False, work: Step | Launch | None = None) -> None:
+        self._lines.append(_Line(text, made, self._read, always, work))
         self._ours.update(made)
         self._read = set()
 
@@ -97,7 +117,7 @@ class Scripted(Segment):
         new = [f"{name} = {self._new(where)}" for name, where in zip(made, launch.outputs, strict=True)]
         outputs = [f"{name}.data.ptr" for name in made]
         call = f"{function}([{', '.join(pointers)}], ({''.join([n + ', ' for n in numbers])}), [{', '.join(outputs)}])"
-        self._put("; ".join([*new, call]), made)
+        self._put("; ".join([*new, call]), made, work=launch)
 
     def _number(self, n: Any) -> str:
         return repr(n) if type(n) in (int, float) and n - n == 0 else self.thing("c", n)
@@ -178,19 +198,35 @@ class Scripted(Segment):
     def _finish(self) -> None:
         """The lines that are needed; what isn't any more is let go."""
         needed: set[str] = set()
-        lines = []
-        for text, made, read, always in reversed(self._lines):
+        texts, self.work = [], []
+        for text, made, read, always, work in reversed(self._lines):
             if always or not needed.isdisjoint(made):
-                ours = self._ours
-                gone = [name for name in sorted({*made, *read}) if name not in needed and name in ours]
+                gone = [name for name in sorted({*made, *read}) if name not in needed and name in self._ours]
                 if gone and not text.startswith("return"):
-                    lines.append(f"{' = '.join(gone)} = None")
-                lines.append(text)
+                    texts.append(f"{' = '.join(gone)} = None")
+                texts.append(text)
                 needed |= read
-        self.body = ["    " + line for line in reversed(lines)]
+                if work is not None:
+                    self.work.append(work)
+        self.body = ["    " + text for text in reversed(texts)]
+
+    def _compile(self, name: str) -> None:
+        super()._compile(name)
+        if self._asking:
+            self.text += self._asking
+            exec(compile(self._asking, f"<jit {name}>", "exec"), self.env)
+        self._ask = self.env.get("ask")
+        replay = self._replay
+        self._go: Callable[[Any, dict[int, Any]], Any] = lambda x, s: replay(x, s, None)
+        steps = [work for work in self.work if isinstance(work, Step)]
+        if asked() and all(map(may_be_captured, steps)):
+            inputs = [place for place in self.names if 0 <= place < self.inputs]
+            handed = [place for place in self.names if place in self.before and place not in inputs]
+            self._go = Captured(self._go, (inputs, handed), len(self.work)).run
 
     def run(self, x: Any, s: dict[int, Any]) -> Any:
-        return self._run(x, s)
+        found = self._go(x, s)
+        return found if self._ask is None else self._ask(found)
 
 
 def _contiguous(where: Where) -> tuple[int, ...]:

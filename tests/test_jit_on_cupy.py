@@ -275,3 +275,18 @@ def test_programs_say_what_they_do(problem):
     assert "matmul" in lowered.graph and "ndarray(" in lowered.source
     assert step.cost(params, x, y, 0.1).multiply_adds > 0
     assert cupy_backend.memory_used() is not None
+
+
+def test_what_is_added_up_in_place(cupy):
+    """Of slices that overlap, cotangents are put together in memory that kernels don't know from the beginning."""
+
+    def f(x):
+        y = x[1:-1] * 0.5 + (x[2:] + x[:-2]) * 0.25
+        z = y[2:] * y[:-2] + y[1:-1]
+        return gnp.sum(z * z)
+
+    jitted, plain = jit(gpuad.grad(f)), gpuad.grad(f)
+    for shape in [(40,), (40, 3)]:
+        x = cupy.asarray(np.random.default_rng(0).normal(size=shape))
+        for k in range(4):
+            assert_alike(jitted(x * (k + 1)), plain(x * (k + 1)), 1e-12)

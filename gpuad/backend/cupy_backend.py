@@ -66,12 +66,13 @@ def _solve_sylvester(a: Any, b: Any, q: Any) -> Any:
 
 
 class Memory:
-    """What an array lies in; ``name`` says what it is called, and where that begins, if it has been told."""
+    """What an array lies in, of so many bytes; ``name`` says what it is called, and where that begins, if it has been
+    told."""
 
-    __slots__ = ("name", "pointer")
+    __slots__ = ("name", "pointer", "size")
 
-    def __init__(self, pointer: Any) -> None:
-        self.pointer, self.name = pointer, None  # type: tuple[Any, tuple[Any, int] | None]
+    def __init__(self, pointer: Any, size: int) -> None:
+        self.pointer, self.size, self.name = pointer, size, None  # type: tuple[Any, int, tuple[Any, int] | None]
 
 
 class CupyBackend(Backend):
@@ -144,7 +145,7 @@ class CupyBackend(Backend):
 
         def allocate(size: int) -> Any:
             pointer = alloc(size)
-            return cuda.MemoryPointer(cuda.UnownedMemory(pointer.ptr, size, Memory(pointer), device), 0)
+            return cuda.MemoryPointer(cuda.UnownedMemory(pointer.ptr, size, Memory(pointer, size), device), 0)
 
         with cuda.using_allocator(allocate):
             yield

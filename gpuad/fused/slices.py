@@ -22,13 +22,13 @@ from . import pool
 from .c_order import instructions
 from .launch import destinations
 from .pending import (
-    LARGE,
     Apply,
     Pending,
     View,
     apply,
     backwards,
     is_part,
+    large,
     leaf,
     lift,
     running,
@@ -70,7 +70,7 @@ def sliced(x: Pending, key: Any) -> Any:
     if box is None:
         return None
     shape = _lengths(box)
-    if x.dtype.itemsize * math.prod(shape) >= max(LARGE[x.backend], 1):
+    if x.dtype.itemsize * math.prod(shape) >= max(large(x.backend), 1):
         return viewed(x, View(lambda raw: raw[box], box=box), shape)
     if backwards.on and not running.on and not x.times and 0 not in shape:
         # A program could write into ``x`` and see it in its part; now nobody can.

@@ -198,6 +198,9 @@ class Rehearsal:
         reads = tuple([self._known(a) for a in call.arrays])
         numbers = tuple([Given(self._numbers[n]) if n in self._numbers else n for n in call.numbers])
         for out in call.outputs:
+            memory = _backend.memory_of(out)
+            if memory is None or memory.size != out.nbytes:
+                raise Unknown  # it is a part of something
             self._name(out, ("m", self._outputs))
             self._outputs += 1
         outputs = tuple([self._known(out) for out in call.outputs])

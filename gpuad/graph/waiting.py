@@ -19,6 +19,12 @@ from ..native import narrow
 
 _KINDS: dict[Any, type[Pending]] = {kind.backend: kind for kind in (HostPending, DevicePending)}
 
+#: Operations that wait in a way of their own, and do nothing else: no work on the device that a rehearsal doesn't see.
+_REHEARSED = frozenset(
+    """astype broadcast_to count max mean min part power_of_number reshape scipy.special.log_softmax
+    scipy.special.logsumexp scipy.special.softmax shares spread std sum sum_to transpose var""".split()
+)
+
 
 class Waiting:
     """Which values of a stretch of steps wait to be computed: of large arrays, or of all on a ``device``."""
@@ -50,8 +56,11 @@ class Waiting:
             return False
         if prim.scalar is None and prim.deferred is None:
             return False
-        if step.backend is self.device and any(self.values[a].spec.size == 0 for a in (*step.args, *step.outs)):
-            return False
+        if step.backend is self.device:
+            if prim.deferred is not None and prim.name not in _REHEARSED:
+                return False
+            if any(self.values[a].spec.size == 0 for a in (*step.args, *step.outs)):
+                return False
         if isinstance(prim, View) and not self._large(step.outs[0], step, "fciub"):
             return False
         return any(a in self.results or self._large(a, step, "fc") for a in step.args)

@@ -12,7 +12,7 @@ from gpuad.fused.pending import Apply
 from gpuad.native import groups  # noqa: F401, which knows all operations
 from gpuad.native.kernel import Kernel, Signature
 from gpuad.native.nests import Nests
-from gpuad.native.program import Fold, Map, Product, Program, Ref, rows
+from gpuad.native.program import At, Fold, Indexed, Map, Product, Program, Ref, Running, rows
 
 F8 = np.dtype(np.float64)
 SCALARS = ["{0}", "{0} * 0.5 + {1}", "{0} - {1}", "{0} * 0.25", "sin({0})", "-{0}"]
@@ -34,6 +34,7 @@ class Drawn:
         # Inner memory that is written as a whole before it is read, and in parts after.
         self.begun: list[int] = [s.number for s in self.program.storages]
         self.written: list[int] = []
+        self.whole_numbers = self.program.constant(self.rng.integers(-1, 1, 700), np.dtype(np.int64)).storage
         for _ in range(length):
             self.statement()
         results = [number for number in self.written if self.rng.random() < 0.5] or self.written[:1]
@@ -88,7 +89,17 @@ class Drawn:
             m, k, n = (int(size) for size in rng.integers(1, 6, 3))
             x, y = self.operand((2, m, k), -1), self.view(4, (2, k, n))
             add(Product(x, y, self.fresh((2, m, n))))
-        elif what < 0.3:
+        elif what < 0.2 and shape:
+            add(self.indexed(shape, int(rng.integers(len(shape)))))
+        elif what < 0.25 and shape:
+            axis, out = int(rng.integers(len(shape))), self.fresh(shape)
+            if rng.random() < 0.5:  # from the end on
+                turned = [-s if k == axis else s for k, s in enumerate(out.strides)]
+                out = Ref(out.storage, out.offset + (shape[axis] - 1) * out.strides[axis], tuple(turned), shape)
+            scalar = str(rng.choice(["{0} + {1}", "{1} - 0.5 * {0} * {2}"]))
+            ins = [self.operand(shape, out.storage) for _ in range(2 if "{2}" in scalar else 1)]
+            add(Running(scalar, out, tuple(ins), axis))
+        elif what < 0.4:
             kept = [bool(rng.integers(2)) for _ in shape]
             x = self.operand(shape, -1)
             out = self.fresh(tuple([n if keep else 1 for n, keep in zip(shape, kept, strict=True)]))
@@ -114,6 +125,20 @@ class Drawn:
                 out = self.fresh(shape)
             ins = ins[: 2 if "{1}" in scalar else 1]
             add(Map(Apply("", scalar, (F8,) * len(ins), F8), out, tuple(ins)))
+
+    def indexed(self, shape: tuple[int, ...], axis: int) -> Indexed:
+        """Entries read, written or added where whole numbers say: along one axis, at its first or last place."""
+        how = str(self.rng.choice(["read", "write", "add"]))
+        fitting = [n for n in self.written[-4:] if self.program.storages[n].size >= np.prod(shape)]
+        if how == "read" or not fitting:
+            how, x, out = "read", self.operand(shape, -1), self.fresh(shape)
+        else:
+            number = int(self.rng.choice(fitting))
+            x, out = self.operand(shape, number), self.view(number, shape, target=True)
+        moved = x if how == "read" else out
+        at = At(self.view(self.whole_numbers, shape), shape[axis], moved.strides[axis], axis)
+        still = moved._replace(strides=tuple([0 if k == axis else s for k, s in enumerate(moved.strides)]))
+        return Indexed(how, still, out, (at,)) if how == "read" else Indexed(how, x, still, (at,))
 
     def inputs(self, scale: float) -> list[np.ndarray]:
         return [scale * self.rng.normal(size=(1400))[: 700 * abs(a.strides[0])][:: a.strides[0]] for a in self.arrays]
@@ -165,6 +190,24 @@ def interpreted(drawn: Drawn, arrays: list[np.ndarray], number: float) -> list[n
             there, x = places(s.out).reshape(-1), entries(s.x).reshape(-1)
             for at in np.unique(there):
                 memory[s.out.storage][at] = FOLDS[s.how].reduce(x[there == at])
+        elif isinstance(s, Running):
+            for k in range(s.out.shape[s.axis]):
+                here, before = ([slice(None)] * s.axis + [n] for n in (k, k - 1))
+                x = [entries(r)[tuple(here)] for r in s.ins]
+                text = s.scalar.format("before", *[f"x[{n}]" for n in range(len(x))])
+                then = memory[s.out.storage][places(s.out)[tuple(before)]]
+                made = eval(text, {"before": then, "x": x}) if k else x[0]
+                memory[s.out.storage][places(s.out)[tuple(here)]] = made
+        elif isinstance(s, Indexed):
+            (at,) = s.at
+            moves = entries(at.numbers) % at.length * at.step
+            if s.how == "read":
+                x = memory[s.x.storage][(places(s.x) + moves) // steps.get(s.x.storage, 1)]
+                memory[s.out.storage][places(s.out)] = x
+            else:
+                there, x = (places(s.out) + moves).reshape(-1), entries(s.x).reshape(-1)
+                for place, entry in zip(there, x, strict=True):
+                    memory[s.out.storage][place] = entry + (memory[s.out.storage][place] if s.how == "add" else 0)
         else:
             memory[s.out.storage][places(s.out)] = entries(s.x) @ entries(s.y)
     return [memory[r.storage] for r in drawn.results]
@@ -176,7 +219,15 @@ def accesses(statement) -> list[tuple[Ref, bool, bool]]:
         return [(statement.out, True, True), *[(r, False, True) for r in statement.ins]]
     if isinstance(statement, Fold):
         return [(statement.out, True, False), (statement.x, False, True)]
-    return [(statement.out, True, False), (statement.x, False, False), (statement.y, False, False)]
+    out, reads = statement.out, list(statement.reads)
+    if isinstance(statement, Indexed):  # all that can be meant
+        (at,) = statement.at
+        x, out = (
+            r._replace(strides=tuple([at.step if k == at.axis else s for k, s in enumerate(r.strides)])) if moved else r
+            for r, moved in ((statement.x, statement.how == "read"), (out, statement.how != "read"))
+        )
+        reads = [x, at.numbers]
+    return [(out, True, False), *[(r, False, False) for r in reads]]
 
 
 def check_nests(program: Program) -> None:

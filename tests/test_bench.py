@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import html.parser
+import io
 import json
 import os
 import re
@@ -285,6 +286,22 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path):
     assert os.listdir(tmp_path) == ["kept.json"]
 
 
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_sees_a_bar_with_what_runs_and_how_long_is_left(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    progress = session.Progress(4, None, Terminal())
+    progress.begin("first")
+    progress.done, progress.start = 3, progress.start - 90.0
+    progress.begin("a workload of a name that is too long for a line")
+    first, last = progress.stream.getvalue().split("\r\x1b[2K")[1:]
+    assert first == "." * 20 + " [1/4] first preparing"
+    assert last == ("#" * 15 + "." * 5 + " [4/4, 0:30 left] a workload of a name that is too long")[:59]
+
+
 def test_a_run_whose_time_is_up_says_what_it_left_out():
     document = run([Gpuad()], budget=0.0)
     assert (document["cases"], document["left_out"], document["finished"]) == ([], [SMALL.cases(False)[0].name], False)
@@ -398,6 +415,16 @@ def test_the_report_is_one_page_that_needs_nothing_else(document):
     assert reader.addresses == ["#quiet", "#wrong<1>"]
     for words in ("tiny network", "by hand", "autograd", "Not timed", "nothing here was measured on one", "noise"):
         assert words in reader.text
+
+
+def test_an_emulated_device_has_counts_and_no_times(document):
+    emulated = copy.deepcopy(document)
+    emulated["run"]["emulated"] = True
+    reader = Reader()
+    reader.feed(page([("emulated", emulated)]))
+    assert "times mean nothing" in reader.text
+    assert "Work" in reader.text
+    assert not any(words in reader.text for words in ("First calls", "Roofline", "share of a copy", "÷ best peer"))
 
 
 def test_pictures_are_written_as_files(document, tmp_path):

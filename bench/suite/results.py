@@ -132,7 +132,9 @@ def rates(document: Mapping[str, Any], case: Mapping[str, Any], label: str) -> d
 def noise_of_run(document: Mapping[str, Any]) -> dict[str, float]:
     """How much the same program differed from itself, over all that was timed: half of the cases by less than
     ``typical``, nine of ten by less than ``often``."""
-    all_halves = sorted(c["seconds"]["halves"] for case in document["cases"] for c in timed(case).values())
+    seconds = [c["seconds"] for case in document["cases"] for c in timed(case).values()]
+    # Of three rounds there are no halves to compare.
+    all_halves = sorted(s["halves"] for s in ([s for s in seconds if len(s["samples"]) > 3] or seconds))
     if not all_halves:
         return {}
     return {"typical": statistics.median(all_halves), "often": all_halves[int(0.9 * (len(all_halves) - 1))]}

@@ -294,6 +294,55 @@ def test_minibatches():
     check(epoch, np.zeros(2), np.arange(24.0).reshape(12, 2) / 24, np.arange(12.0))
 
 
+def hmc(rng, q):
+    """Two steps of a Hamiltonian sampler, which takes or leaves what it proposes."""
+
+    def energy(q):
+        return np.sum(q**4 / 4 - q**2 / 2) + 0.1 * q[0] * q[1]
+
+    taken = 0
+    for _ in range(2):
+        p = rng.standard_normal(q.shape)
+        x, before = q, energy(q) + np.sum(p**2) / 2
+        p = p - 0.3 * grad(energy)(x)
+        for i in range(3):
+            x = x + 0.6 * p
+            p = p - (0.6 if i < 2 else 0.3) * grad(energy)(x)
+        if np.log(rng.uniform()) < before - energy(x) - np.sum(p**2) / 2:
+            q, taken = x, taken + 1
+    return q, taken
+
+
+def particles(rng, y):
+    """The likelihood of a state space model by particles that are drawn again, by their weights, at every step."""
+    x, total = rng.normal(size=32), 0.0
+    for t in range(len(y)):
+        x = 0.7 * x + 0.5 * rng.normal(size=32)
+        w = np.exp(-0.5 * (y[t] - x) ** 2)
+        total = total + np.log(w.mean())
+        at = (rng.random() + np.arange(32)) / 32
+        x = x[np.searchsorted(np.cumsum(w / w.sum()), at).clip(0, 31)]
+    return total, x
+
+
+def ising(rng, s):
+    """Metropolis on a torus, one site after the other."""
+    for i in rng.integers(0, 16, size=3):
+        r, c = i // 4, i % 4
+        around = s[(r + 1) % 4, c] + s[r - 1, c] + s[r, (c + 1) % 4] + s[r, c - 1]
+        flip = rng.random() < np.exp(-0.8 * s[r, c] * around)
+        s = np.where((np.arange(16).reshape(4, 4) == i) & flip, -s, s)
+    return s
+
+
+@pytest.mark.parametrize(
+    ("f", "x"),
+    [(hmc, X[0]), (particles, np.cos(np.arange(5.0))), (ising, np.sign(np.sin(np.arange(16.0)).reshape(4, 4)))],
+)
+def test_samplers(f, x):
+    check(f, x, replays=5)
+
+
 def test_under_other_transformations():
     f = jit(lambda w, rng: np.sum(w**2 * rng.normal(size=2)))
     for transform in (grad, jacobian):

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.box import innermost, spec_of
+from ..backend import backend_of
+from ..core.box import bottom, innermost, spec_of
+from ..errors import UnsupportedError
 from ..ops import decompositions as d
 from ..ops import determinants
 from ..ops import linalg as systems
@@ -188,6 +190,18 @@ def in_one_dtype(a: Any, b: Any) -> list[Any]:
     return [x if dtype == common else astype(x, dtype=common) for x, dtype in zip((a, b), dtypes, strict=True)]
 
 
+def rank_of(s: Any, cut: float) -> int:
+    """How many of the singular values ``s`` count, by their part of the largest."""
+    ranks = bottom(functions["sum"](stop_gradient(s) > cut * stop_gradient(s)[:1]))
+    found = {*backend_of((ranks,)).to_numpy(ranks).reshape(-1).tolist()}
+    if len(found) > 1:
+        raise UnsupportedError(
+            f"lstsq under gpuad.vmap: the matrices of the examples are of ranks {sorted(found)}, so that the results "
+            "have different shapes. Take pinv(a) @ b instead"
+        )
+    return found.pop() if found else len(s)
+
+
 @numpy_function("linalg.lstsq")
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     a, b = in_one_dtype(*arrays(a, b))
@@ -198,7 +212,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     rcond = lapacks_cut(a, _rounding(a) if rcond is None else rcond)
     x = matmul(pseudo_inverse(a, rcond), b)
     s = svdvals(a)
-    rank = np.int32(int(functions["sum"](stop_gradient(s) > rcond * stop_gradient(s)[:1])))
+    rank = np.int32(rank_of(s, rcond))
     if rank < a.shape[1] or a.shape[0] <= a.shape[1]:
         left = s[:0]
     else:

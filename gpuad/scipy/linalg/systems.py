@@ -10,7 +10,7 @@ import numpy as np
 from ...core.box import spec_of
 from ...errors import UnsupportedError
 from ...numpy.contractions import arrays
-from ...numpy.decompositions import in_one_dtype, lapacks_cut, matrices, svdvals
+from ...numpy.decompositions import in_one_dtype, lapacks_cut, matrices, rank_of, svdvals
 from ...numpy.frontend import functions, numpy_function
 from ...ops import decompositions as d
 from ...ops import determinants, structured
@@ -236,7 +236,7 @@ def lstsq(
     elif lapack_driver == "gelss" and cond < 0.0:
         cond = 0.5 * epsilon
     s = svdvals(a)
-    rank = int(functions["sum"](stop_gradient(s) > cond * stop_gradient(s)[:1]))
+    rank = rank_of(s, cond)
     if lapack_driver == "gelsy" and rank < min(a.shape):
         raise UnsupportedError(
             "lstsq of a traced matrix that hasn't full rank knows no lapack_driver='gelsy', which cuts off something "

@@ -106,7 +106,7 @@ def spec_of(x: Any) -> Spec:
     if kind in _SCALAR_DTYPES:
         return make_spec((), _SCALAR_DTYPES[kind])
     try:
-        return make_spec(x.shape, x.dtype)
+        return _specs.get((x.shape, x.dtype)) or make_spec(x.shape, x.dtype)
     except AttributeError:
         raise TypeError(f"expected an array or a number, got {kind.__name__}") from None
 

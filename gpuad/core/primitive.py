@@ -72,7 +72,7 @@ class Primitive:
         #: Whether a rule is given the arguments of the call.
         self.rule_takes_args = True
         #: What the tape calls for an argument: ``pull(g, ans, (args, params, spec))``.
-        self.pulls: tuple[Pull, ...] = ()
+        self.pulls: tuple[Pull | None, ...] = ()
         #: Which values the VJP of each argument reads, by position; ``ANS`` is the result.
         self.reads: tuple[frozenset[int], ...] = ()
         #: For an operation of one argument that has a rule: what the tape calls, and whether the rule reads the result
@@ -111,13 +111,13 @@ class Primitive:
         """What undoes argument ``k``; ``None`` if nothing does. ``MissingRuleError`` if that was never stated."""
         if self.variadic_vjp is not None:
             return self.pulls[0]
-        if k >= len(self.vjps) or self.vjps[k] is unstated:
-            raise MissingRuleError(
-                f"{self.name} has no derivative rule for argument {k}, which is being differentiated. State one with "
-                f"gpuad.defvjp({self.name}, lambda g, ans, *args: ...), or None there if it has no derivative; "
-                "or cut the argument off with gpuad.stop_gradient(x)"
-            )
-        return self.pulls[k] if self.vjps[k] is not None else None
+        if k < len(self.vjps) and self.vjps[k] is not unstated:
+            return self.pulls[k]
+        raise MissingRuleError(
+            f"{self.name} has no derivative rule for argument {k}, which is being differentiated. State one with "
+            f"gpuad.defvjp({self.name}, lambda g, ans, *args: ...), or None there if it has no derivative; "
+            "or cut the argument off with gpuad.stop_gradient(x)"
+        )
 
     def residuals(
         self, k: int, ans: Any, args: Sequence[Any], values: Sequence[Any], keep: Callable[[Any], Any]
@@ -155,12 +155,12 @@ class Primitive:
         spec, prim, k)`` gets what the rule of argument ``k`` returned and makes it fit the argument.
         """
         self.vjps, self.linear = tuple(vjps), linear
-        self.pulls = tuple(_make_pull(self, k, rule, finish) for k, rule in enumerate(vjps))
+        self.pulls = tuple(_make_pull(self, rule, finish) if rule is not None else None for rule in vjps)
         self.reads = tuple(
             reads(rule) - ({k} if linear else set()) if rule is not None else frozenset() for k, rule in enumerate(vjps)
         )
         self.single = None
-        if len(vjps) == 1 and vjps[0] not in (None, unstated):
+        if len(vjps) == 1 and vjps[0] is not unstated and self.pulls[0] is not None:
             self.single = self.pulls[0], ANS in self.reads[0], 0 in self.reads[0]
 
     def define_variadic_vjp(self, vjp: Rule, *, linear: bool = False, finish: Finish | None = None) -> None:
@@ -171,7 +171,7 @@ class Primitive:
         """
         self.variadic_vjp, self.linear, self.single = vjp, linear, None
         self.rule_takes_args = _takes_any_number(vjp)
-        self.pulls = (_make_pull(self, None, vjp, finish),)
+        self.pulls = (_make_pull(self, vjp, finish, variadic=True),)
         self.reads = (frozenset() if linear else EVERYTHING,)
 
     def __repr__(self) -> str:
@@ -196,11 +196,10 @@ def unstated(*args: Any, **params: Any) -> Any:
     raise AssertionError("the rule of an argument that has none was called")
 
 
-def _make_pull(prim: Primitive, k: int | None, rule: Rule | None, finish: Finish | None) -> Pull:
+def _make_pull(prim: Primitive, rule: Rule, finish: Finish | None, variadic: bool = False) -> Pull:
     def pull(g: Any, ans: Any, packed: tuple[tuple[Any, ...], dict[str, Any], int, Spec]) -> Any:
         args, params, place, spec = packed
-        assert rule is not None
-        h = rule(g, ans, *args, **params) if k is not None else rule(place, g, ans, *args, **params)
+        h = rule(place, g, ans, *args, **params) if variadic else rule(g, ans, *args, **params)
         return h if finish is None else finish(h, spec, prim, place)
 
     pull.primitive, pull.finish = prim, finish  # type: ignore[attr-defined]

@@ -81,18 +81,19 @@ class Tape(Level):
         """Write down that ``prim`` made ``ans`` of ``args``; ``values`` are these with our boxes opened."""
         if prim.piecewise_constant:
             return settle(ans)
-        index, found = None, []
+        index, found, keep = None, [], self.constants.keep
         for k, a in enumerate(args):
             if type(a) is Box and a.level is self:
                 pull = prim.pull(k)
                 if pull is not None:
-                    self.plain &= prim.plain_vjps
                     if index is None:
                         index = next(self.free)
-                    kept_ans, kept = prim.residuals(k, ans, args, values, self.constants.keep)
+                    kept_ans, kept = prim.residuals(k, ans, args, values, keep)
                     found.append((pull, index, a.index, kept_ans, (kept, params, k, a.spec), UNARY))
         if index is None:
             return settle(ans)
+        if not prim.plain_vjps:
+            self.plain = False
         self.add(*found)
         return self.boxed(ans, index)
 

@@ -64,7 +64,7 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "__invert__": lambda x: e.invert(x),
     "__lshift__": lambda x, y: e.left_shift(x, y),
     "__rshift__": lambda x, y: e.right_shift(x, y),
-    "__matmul__": lambda x, y: matmul(x, y),
+    "__matmul__": matmul,
     "__rmatmul__": lambda x, y: matmul(y, x),
     "__getitem__": getitem,
     "__setitem__": setitem,

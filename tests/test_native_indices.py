@@ -54,7 +54,7 @@ def indices(dtype=np.int64, negative=True):
     return [drawn(n, of=of, dtype=dtype, negative=negative) for n, of in sizes]
 
 
-@pytest.mark.parametrize("dtype", ["i8", "i4", "i2", "u1", "u4"])
+@pytest.mark.parametrize("dtype", ["i8", "i2", "u4"])
 def test_reading(dtype):
     calls = [(normal(7, 5, 3), *indices(dtype, negative=dtype[0] == "i")) for _ in range(3)]
     check(taken, *calls, (np.asfortranarray(normal(7, 5, 3)), *calls[0][1:]))
@@ -118,7 +118,7 @@ def random_program(seed):
     return f
 
 
-@pytest.mark.parametrize("seed", range(16))
+@pytest.mark.parametrize("seed", range(8))
 def test_random_programs(seed):
     f = gpuad.lift(random_program(seed))
     # Of entries that are written twice the last counts: these are alike.
@@ -194,7 +194,7 @@ def cumulated(x):
     )
 
 
-@pytest.mark.parametrize("dtype", ["f8", "f4", "i4", "i8"])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i4"])
 def test_running_sums(dtype):
     x = (3 * normal(6, 9)).astype(dtype)
     check(cumulated, (x,), (np.asfortranarray(x),), rtol=0.0)

@@ -195,6 +195,12 @@ def test_vanishing_singular_values():
     rank_1 = np.outer([1.0, 2.0, 3.0], [1.0, -1.0])
     left = lambda a: (np.linalg.svd(a, full_matrices=False)[0][:, 0] ** 2) @ [1.0, 2.0, 4.0]  # noqa: E731
     close(grad(left)(rank_1), numeric(left, rank_1))
+    share = lambda a: left(a) * (lambda s: s[0] ** 2 / np.sum(s**2))(np.linalg.svd(a, full_matrices=False)[1])  # noqa: E731
+    close(grad(share)(rank_1), numeric(share, rank_1))  # the slope at zero is zero, up to rounding
+    centred = lambda x: (lambda u, s, vh: np.sum(s**2) * np.sum((x @ vh[0]) ** 4))(  # noqa: E731
+        *np.linalg.svd(x - x.mean(0), full_matrices=False)
+    )
+    close(grad(centred)(W[:3, :4]), numeric(centred, W[:3, :4]))
     with pytest.raises(UnsupportedError, match="singular value is zero"):
         grad(lambda a: (np.linalg.svd(a, full_matrices=False)[0] ** 3).sum())(rank_1)
 

@@ -325,7 +325,9 @@ def _unknown_columns(xp: Any, vanish: Any, s: Any, x: Any, *slopes: Any, read: R
     if read is not None:
         used = used & xp.asarray(list(read))
     used = used | xp.any(x != 0.0, axis=-2, keepdims=True)
-    return vanish & (used | (slopes[0] != 0.0)[..., None, :] if slopes else used)
+    if slopes:  # the square of a value that vanishes has a slope that does, up to rounding
+        used = used | ~_close(xp, slopes[0][..., None, :], 0.0)
+    return vanish & used
 
 
 #: The columns of ``x`` that are to be divided by a value that vanishes, and that matter; as ``undecided``.

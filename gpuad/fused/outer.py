@@ -35,7 +35,9 @@ def outer(x: Any, y: Any, subscripts: str) -> Any:
     grid = _grid(subscripts, x.shape, y.shape)
     if grid is None or grid.size * x.itemsize < LARGE:
         return None
-    run = _product(x.dtype, grid.known, grid.row).ready(grid.size)
+    run = _product(x.dtype, grid.known, None).ready(grid.size)
+    if grid.row is not None:
+        run = _product(x.dtype, grid.known, grid.row).ready(grid.size) or run
     if run is None:
         return None
     ans = np.empty(grid.lengths, x.dtype)

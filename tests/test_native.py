@@ -379,6 +379,14 @@ def test_rolls(shape, dtype):
     check(rolled, (x,), (np.asfortranarray(x),), (x[::-1],), rtol=1e-5 if dtype in ("f4", "c8") else 1e-13)
 
 
+def test_large_arrays_that_python_rolls_arent_copied():
+    def f(x):
+        return np.roll(x, 1, 0), np.sin(x[0]) * x[1] + np.cumsum(x[2])
+
+    (kernel,) = kernels(check(f, (normal(600, 600),), whole=False))
+    assert kernel.source.inner_bytes < 600 * 8 * 10
+
+
 def test_one_array_rolled_by_everything():
     def circular(x, w):
         return sum(w[k] * np.roll(x, k) for k in range(40))

@@ -25,7 +25,7 @@ def grouped(
     """
     last_use = {a: i for i, step in enumerate(steps) for a in step.args}
     found: list[Step | tuple[Lowering, list[Step]]] = []
-    reaches = margins.reaches(steps, values)
+    reaches = margins.reaches([step for step in steps if not stays(step)], values)
     lowering, members, made = Lowering(values, last_use, kept, reaches), [], set()  # type: ignore[var-annotated]
 
     def close() -> None:

@@ -13,7 +13,7 @@ from .c_types import memory_type, sum_type, value_type
 from .plan import Plan
 
 #: What loops name beside their index: places in arrays and buffers, numbers, values at a point, and their bounds.
-_NAME = re.compile(r"\b(?:(at|row|part|to_out|to_sum|block_?|v|wide|stride|from|to)(\d+)\w*|start|stop)\b")
+_NAME = re.compile(r"\b(?:(at|row|part|to_out|to_sum|block_?|v|wide|stride|pitch|from|to)(\d+)\w*|start|stop)\b")
 #: The names that a loop defines.
 _OWN = re.compile(r"\b((?:v|wide)\d+) = ")
 

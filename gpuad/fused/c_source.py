@@ -71,8 +71,9 @@ def function(plan: Plan, name: str) -> str:
     the sums that don't go straight into an output.
 
     ``call`` holds: the length of each loop; of each operand the address and, where the plan leaves them open, the
-    strides, in entries; the numbers, complex ones in two slots; of each output the address, and if it is summed that of
-    zeros of its ``sum_type`` (twice as many where there are ``pairs``), for each chunk if its sum goes over the split.
+    strides, in entries; the numbers, complex ones in two slots; of each output the address, its strides where the plan
+    leaves them open, and if it is summed the address of zeros of its ``sum_type`` (twice as many where there are
+    ``pairs``), for each chunk if its sum goes over the split.
     """
     return _Writer(plan, name).text()
 
@@ -181,6 +182,10 @@ class _Writer:
         for k, (output, way) in enumerate(zip(self.plan.outputs, self.sums, strict=True)):
             self.put(f"{memory_type(output.dtype)} *const out{k} = call[{slot}].p;")
             slot += 1
+            for i, stride in enumerate(output.strides or ()):
+                if stride is None:
+                    self.put(f"const int64_t pitch{k}_{i} = call[{slot}].i;")
+                    slot += 1
             if way is not None:
                 self.put(f"{sum_type(output.dtype)} *const sums{k} = call[{slot}].p;")
                 slot += 1
@@ -221,10 +226,17 @@ class _Writer:
     def _place(self, o: int, before: int) -> str:
         """Where the entry of an output lies, or its row, in the loops before the ``before``-th."""
         place = ""
+        if self.plan.outputs[o].strides is not None:
+            return " + ".join([f"i{k} * {self._pitch(o, k)}" for k in range(before)]) or "0"
         for k in self._kept_loops(o):
             index = f"i{k}" if k < before else "0"
             place = f"({place}) * length{k} + {index}" if place else index
         return place or "0"
+
+    def _pitch(self, o: int, k: int) -> str:
+        """How far apart entries of an output are along a loop, where it has strides of its own."""
+        stride = (self.plan.outputs[o].strides or ())[k]
+        return f"pitch{o}_{k}" if stride is None else str(stride)
 
     # -- a row --------------------------------------------------------------------------------------
     def _row(self) -> None:
@@ -439,6 +451,8 @@ class _Writer:
             have = self.plan.dtype_of(output.value)
             if way is None:
                 along = "i" if self.plan.ndim else "0"
+                if output.strides is not None:
+                    along = f"i * {self._pitch(o, self.loops - 1)}"
                 lines.append(f"to_out{o}[{along}] = {cast(f'v{output.value}', have, output.dtype)};")
             elif way.pairs:
                 lines += adding.pop(0).of(f"v{output.value}")

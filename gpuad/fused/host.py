@@ -97,6 +97,7 @@ class Kernel:
         self._add_up.argtypes = [ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64]
         self._add_up.restype = None
         self._open = [[k for k, s in enumerate(o.strides) if s is None] for o in plan.operands]
+        self._pitched = [[k for k, s in enumerate(o.strides or ()) if s is None] for o in plan.outputs]
         self._sums = [c_source.sum_of(output) for output in plan.outputs]
         self._folds = any(step.fold is not None for step in plan.steps)
         self._summed = [s is not None for s in self._sums]
@@ -107,7 +108,9 @@ class Kernel:
             "q" * plan.ndim
             + "".join("Q" + "q" * len(loops) for loops in self._open)
             + "".join({"f": "d", "c": "dd", "u": "Q"}.get(dtype.kind, "q") for dtype in plan.numbers)
-            + "".join("QQ" if summed else "Q" for summed in self._summed)
+            + "".join(
+                "Q" + "q" * len(loops) + "Q" * summed for loops, summed in zip(self._pitched, self._summed, strict=True)
+            )
         ).pack
         #: How a grid of certain lengths is cut.
         self.chunks = functools.lru_cache(64)(self._cut)
@@ -126,8 +129,10 @@ class Kernel:
             for number, convert in zip(call.numbers, self._numbers, strict=True):
                 slots.extend(convert(number))
         kept = []
-        for output, summed, size in zip(call.outputs, self._summed, chunks.sums, strict=True):
+        for output, loops, summed, size in zip(call.outputs, self._pitched, self._summed, chunks.sums, strict=True):
             slots.append(address(output))
+            for k in loops:
+                slots.append(output.strides[k] // output.itemsize)
             if size:
                 kept.append(np.zeros(size, np.uint8))
                 slots.append(address(kept[-1]))

@@ -17,6 +17,7 @@ from ..backend.interface import Backend
 from . import executors, memory_order, pool
 from .pending import LARGE, Apply, Pending, Sum, View, planning
 from .plan import Call, Operand, Output, Plan, Step
+from .short_rows import SHORT, written_out
 
 
 class Kernel:
@@ -24,11 +25,13 @@ class Kernel:
 
     On the host NumPy runs it at first. When it has had so much to do that a compiler would have paid, the plan is
     compiled: ``worked`` counts points times operations, so that a program takes the same way every time it is run.
+    ``written_out``: how its calls are those of another plan, if its rows are ``short``, of so many entries.
     """
 
-    __slots__ = ("operations", "plan", "run", "seconds", "worked")
+    __slots__ = ("operations", "plan", "run", "seconds", "worked", "written_out")
 
-    def __init__(self, backend: Backend, plan: Plan) -> None:
+    def __init__(self, backend: Backend, plan: Plan, short: int | None) -> None:
+        self.written_out = written_out(plan, short) if short is not None else None
         self.plan, self.operations, self.worked = plan, executors.operations(plan), 0
         self.run: Any = None
         start = time.perf_counter()
@@ -45,7 +48,8 @@ class Kernel:
         self.worked += points * self.operations
         if self.run is None or before < executors.WORTH_COMPILING <= self.worked:
             start = time.perf_counter()
-            self.run = executors.compile_host(self.plan, self.worked)
+            plan = self.plan if self.written_out is None else self.written_out.plan
+            self.run = executors.compile_host(plan, self.worked)
             self.seconds = time.perf_counter() - start
         return self.run
 
@@ -181,12 +185,13 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
         tuple(collected.steps),
         tuple([(value, dtype, gone, rows) for (value, dtype, _, rows), gone in zip(outputs, summed, strict=True)]),
         len(lengths),
+        lengths[-1] if backend is numpy_backend and len(lengths) > 1 and lengths[-1] <= SHORT else None,
     )
     kernel = _compiled.get(structure)
     if kernel is None:
         if len(_compiled) >= _KEPT:
             _compiled.clear()
-        kernel = _compiled[structure] = Kernel(backend, _plan(structure))
+        kernel = _compiled[structure] = Kernel(backend, _plan(structure), structure[-1])
     run = kernel.on_host(math.prod(lengths)) if backend is numpy_backend else kernel.run
     if run is None:
         _one_by_one(backend, targets, nodes)
@@ -205,7 +210,7 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
     else:
         planning.release()
         try:
-            run(call)
+            run(call if kernel.written_out is None else kernel.written_out.call(call))
         finally:
             planning.acquire()
     seen = watched.get()
@@ -219,7 +224,7 @@ def launch(targets: list[Pending], nodes: list[Pending], grid: Shape, per_row: s
 
 
 def _plan(structure: Any) -> Plan:
-    _, operands, numbers, steps, outputs, ndim = structure
+    _, operands, numbers, steps, outputs, ndim, _ = structure
 
     def place(code: int) -> int:
         if code < 0:

@@ -430,16 +430,17 @@ def _join(a: Region, b: Region) -> Region:
         return a
 
 
-#: Rows shorter than that aren't worth a loop of their own, and longer ones don't stay in a cache.
-SHORT, LONG = 8, 1 << 14
+#: Rows shorter than that aren't worth a loop of their own (on the host they are written out, see ``fused.short_rows``),
+#: and longer ones don't stay in a cache.
+SHORT, LONG = {numpy_backend: 2, cupy_backend: 8}, 1 << 14
 
 
-def is_row(axes: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+def is_row(axes: tuple[int, ...], shape: tuple[int, ...], backend: Backend) -> bool:
     """Whether ``axes`` of an array of ``shape`` are its last ones, and of a length that is worth a loop."""
     n, length = len(axes), 1
     for i in axes:
         length *= shape[i]
-    return 0 < n < len(shape) and axes == tuple(range(len(shape) - n, len(shape))) and SHORT <= length <= LONG
+    return 0 < n < len(shape) and axes == tuple(range(len(shape) - n, len(shape))) and SHORT[backend] <= length <= LONG
 
 
 def total(x: Pending, axes: tuple[int, ...], shape: tuple[int, ...], how: str = "add") -> Pending:

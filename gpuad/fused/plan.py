@@ -45,13 +45,15 @@ class Output(NamedTuple):
     """A value that is stored, in an array over the loops that are left when those in ``summed`` are summed over.
 
     ``per_row``: the value is one per row, and its array hasn't the last loop, which isn't summed over. The sum of
-    float16 and float32 has more digits inside than the array has.
+    float16 and float32 has more digits inside than the array has. ``strides``: as those of an operand, where its array
+    isn't C-contiguous; only where nothing is summed.
     """
 
     value: int
     dtype: DType
     summed: tuple[bool, ...]
     per_row: bool = False
+    strides: tuple[int | None, ...] | None = None
 
 
 class Plan(NamedTuple):
@@ -78,7 +80,7 @@ class Plan(NamedTuple):
 
 class Call(NamedTuple):
     """What a compiled plan is run on: lengths of the loops, raw arrays with their strides per loop in entries, Python
-    numbers, and the arrays to write, C-contiguous over the loops that they have."""
+    numbers, and the arrays to write over the loops that they have, C-contiguous if the plan doesn't say otherwise."""
 
     lengths: tuple[int, ...]
     arrays: tuple[Any, ...]

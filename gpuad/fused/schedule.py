@@ -140,7 +140,7 @@ class _Needed:
     def _row(self, x: Pending, inside: list[Pending]) -> tuple[tuple[int, ...], int] | None:
         if type(x.op) is Sum:
             grid, n = x.args[0].shape, len(x.op.axes)
-            if is_row(x.op.axes, grid) and self._axes.setdefault(grid, n) == n:
+            if is_row(x.op.axes, grid, x.backend) and self._axes.setdefault(grid, n) == n:
                 return grid, n
             if x.op.how != "add":  # along other rows than those of this grid
                 x.op = View(functools.partial(_extremum, x.backend, x.op, x.shape), None)

@@ -341,7 +341,7 @@ def staged_extremum(how: str) -> Callable[..., Any]:
 
     def stage(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
         (x,), axis, keepdims = args, params["axis"], params["keepdims"]
-        if not isinstance(x, Pending) or x.dtype.kind != "f" or axis is None or not is_row(axis, x.shape):
+        if not isinstance(x, Pending) or x.dtype.kind != "f" or axis is None or not is_row(axis, x.shape, x.backend):
             return NotImplemented
         kept = x.shape[: -len(axis)]
         return total(x, axis, kept + (1,) * len(axis) if keepdims else kept, how)
@@ -364,7 +364,9 @@ def composed(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def stage(lazy: Lazy, prim: Any, args: list[Any], params: dict[str, Any]) -> Any:
         (x,), axis = args, params["axis"]
-        waits = isinstance(x, Pending) and x.dtype.char in "fd" and axis is not None and is_row(axis, x.shape)
+        waits = (
+            isinstance(x, Pending) and x.dtype.char in "fd" and axis is not None and is_row(axis, x.shape, x.backend)
+        )
         return function(x, **params) if waits else NotImplemented
 
     return stage

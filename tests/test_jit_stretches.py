@@ -161,3 +161,20 @@ def test_a_softmax_and_its_gradient_are_one_kernel(executor, monkeypatch):
     assert sum(lengths == z.shape for _, lengths in kernels) == 1
     np.testing.assert_allclose(value, want, rtol=1e-12)
     np.testing.assert_allclose(g, g_want, rtol=1e-9, atol=1e-15)
+
+
+def test_while_it_is_recorded_kernels_compute_functions_of_large_arrays():
+    """And NumPy the arithmetic between them, whose results are the program's own to the last bit."""
+
+    def f(x):
+        y = np.sin(x) * 2.0
+        return y, np.sum(np.exp(y) + x)
+
+    kernels: list = []
+    token = watched.set(kernels)
+    y, total = jit(f)(x)
+    watched.reset(token)
+    assert [step.scalar for kernel, _ in kernels for step in kernel.plan.steps] == ["sin({0})", "exp({0})"]
+    np.testing.assert_allclose(y, np.sin(x) * 2.0, rtol=1e-14, atol=1e-300)
+    np.testing.assert_allclose(total, f(x)[1], rtol=1e-13)
+    assert y.flags.owndata and y.flags.writeable

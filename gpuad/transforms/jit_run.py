@@ -14,6 +14,7 @@ from ..core.level import running
 from ..core.pytree import is_leaf, leaves, parts_of, rest, tree_map
 from ..core.record import Line, Record, Refused, is_array, recording, user_line
 from ..core.untraced import settled
+from ..fused import pool
 from ..graph.contents import differs
 from ..graph.draws import GENERATORS, Draws, opened, put_back_everywhere
 from ..graph.kinds import twice
@@ -49,6 +50,7 @@ class Run:
             record.check()
         finally:
             record.close()
+            pool.drain()
             recording.reset(tokens[0])
             running.reset(tokens[1])
         places: list[int | None] = []

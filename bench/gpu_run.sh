@@ -45,7 +45,7 @@ step() { # step SECONDS "headline" command...: run it within the limit, keep wha
     local limit=$1 headline=$2 start=$SECONDS status outcome
     shift 2
     printf '\n=== %s (at most %d s)\n' "$headline" "$limit"
-    timeout --kill-after=10 "$limit" "$@"
+    timeout --kill-after=5 "$limit" "$@"
     status=$?
     case $status in
     0) outcome=passed ;;
@@ -79,7 +79,7 @@ main() {
     processors=$(nproc)
     has xdist && workers=(-n "${WORKERS:-$((processors < 12 ? processors : 12))}") # each has a context on the GPU
     mapfile -t tests < <([ -n "${EMULATED:-}" ] && kernel_tests && ls tests/test_jit_on_cupy.py tests/test_jit_graphs.py)
-    step 170 "tests on CuPy" "$python" -m pytest --backend cupy -q -p no:cacheprovider "${workers[@]}" "${tests[@]}"
+    step 150 "tests on CuPy" "$python" -m pytest --backend cupy -q -p no:cacheprovider "${workers[@]}" "${tests[@]}"
 
     mapfile -t tests < <(kernel_tests)
     if [ -n "${EMULATED:-}" ]; then

@@ -122,7 +122,8 @@ class Session:
 
     def _run(self, cases: Sequence[Case]) -> None:
         self.progress.begin("what the machine can do at best")
-        for device in sorted({a.device for a in self.there}):
+        emulated = self.document["run"]["emulated"]  # how fast such a device is means nothing
+        for device in sorted({a.device for a in self.there if a.device == "cpu" or not emulated}):
             self.document["ceilings"][device] = machine.ceilings(device, self.quick, self.threads)
         for a in self.there:
             self.progress.say(f"{a.label}: importing", always=True)

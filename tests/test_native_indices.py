@@ -191,6 +191,10 @@ def cumulated(x):
         np.cumprod(x[:3], axis=1),
         np.cumsum(x > 0, axis=0),
         np.cumsum(x[:1], axis=0),
+        np.cumsum(x, axis=-1),
+        np.prod(x[:3], axis=-1),
+        np.prod(x.T[:, ::2], axis=1, keepdims=True),
+        np.prod(x > -9, axis=0),
     )
 
 
@@ -210,4 +214,17 @@ def test_derivatives_of_running_sums_and_products():
 
     x = normal(5, 4)
     x[1, 2] = x[3, 0] = 0.0
-    check(value_and_grad(f), (x,), rtol=1e-12, whole=False)  # but for the products
+    check(value_and_grad(f), (x,), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["f8", "c8", "i4"])
+def test_triangles_and_diagonals(dtype):
+    def f(x):
+        y, z = x[0], x[:, :3, :4]
+        triangles = np.tril(z, -1), np.triu(z, 2) * 2, np.tril(y.T, 1), np.triu(y[0]), np.tril(x, 9), np.triu(y, -9)
+        return *triangles, np.diag(y[0], -1) * 2, np.diag(y[:2, 0], 2), np.diag(y) + y[0], np.trace(y)
+
+    x = (3 * normal(2, 5, 5)).astype(dtype)
+    check(gpuad.lift(f), (x,), rtol=1e-6)
+    if dtype == "f8":
+        check(value_and_grad(lambda x: sum(np.sum(y * y) for y in gpuad.lift(f)(x))), (x,), rtol=1e-12)

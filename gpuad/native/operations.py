@@ -133,6 +133,20 @@ def _cumulated(s: Lowering, step: Step, i: int) -> Ref:
     return _running(s, step, f"{{0}} {sign} {{1}}", [x])
 
 
+@lowers("prod")
+def _prod(s: Lowering, step: Step, i: int) -> Ref:
+    """The last of the running products."""
+    (x,), dtype = map(s.operand, step.args), s.values[step.outs[0]].spec.dtype
+    if dtype.kind not in "fi" or type(step.params["axis"]) is not int:
+        raise NotHere
+    axis = step.params["axis"] % len(x.shape)
+    running = s.program.array(x.shape, dtype)
+    if s.program.dtype(x) != dtype:
+        x = s.map(COPY, s.program.array(x.shape, dtype), [x])
+    s.program.statements.append(Running("{0} * {1}", running.spread(x.shape), (x.spread(x.shape),), axis))
+    return look(running, at_index((*(slice(None),) * axis, -1))) or running
+
+
 @lowers("recurrence")
 def _recurrence(s: Lowering, step: Step, i: int) -> Ref:
     a, b = map(s.operand, step.args)
@@ -143,8 +157,8 @@ def _recurrence(s: Lowering, step: Step, i: int) -> Ref:
 
 def _running(s: Lowering, step: Step, scalar: str, ins: list[Ref]) -> Ref:
     """Along an axis, from its end if ``reverse``."""
-    axis, out = step.params["axis"], s.new(step)
-    dtype = s.program.dtype(out)
+    out = s.new(step)
+    axis, dtype = step.params["axis"] % len(out.shape), s.program.dtype(out)
     ins = [x if s.program.dtype(x) == dtype else s.map(COPY, s.program.array(x.shape, dtype), [x]) for x in ins]
     turned = [x.spread(out.shape) for x in (out, *ins)]
     if step.params["reverse"]:
@@ -155,8 +169,9 @@ def _running(s: Lowering, step: Step, scalar: str, ins: list[Ref]) -> Ref:
 
 @lowers("shift")
 def _shift(s: Lowering, step: Step, i: int) -> Ref:
-    (x,), axis, fill = map(s.operand, step.args), step.params["axis"], step.params["fill"]
-    out, before = s.new(step), (slice(None),) * step.params["axis"]
+    (x,), fill, out = map(s.operand, step.args), step.params["fill"], s.new(step)
+    axis = step.params["axis"] % len(x.shape)
+    before = (slice(None),) * axis
     ends = slice(1, None), slice(-1), slice(1)
     there, here, first = ends if not step.params["back"] else (slice(-1), slice(1, None), slice(-1, None))
     s.put(out, [((*before, first), s.program.constant(fill, s.program.dtype(out)))])
@@ -200,6 +215,29 @@ def _roll(s: Lowering, step: Step, i: int) -> Ref:
             pieces = [((*before, there), look(x, at_index((*before, here))) or x) for there, here in parts]
             x = s.put(s.program.array(x.shape, s.program.dtype(x)), pieces)
     return x
+
+
+@lowers("tril", "triu")
+def _triangle(s: Lowering, step: Step, i: int) -> Ref:
+    (x,), out, k = map(s.operand, step.args), s.new(step), step.params["k"]
+    rows, columns = out.shape[-2:]
+    lower = step.prim.name == "tril"
+    kept = np.tri(rows, columns, k if lower else k - 1, dtype=bool) == lower
+    chosen = s.program.constant(kept, kept.dtype), x, s.program.constant(0, s.program.dtype(out))
+    return s.map("{0} ? {1} : {2}", out, chosen, (kept.dtype, *[s.program.dtype(out)] * 2))
+
+
+@lowers("from_diagonal")
+def _from_diagonal(s: Lowering, step: Step, i: int) -> Ref:
+    out = s.new(step)
+    s.map(COPY, out, [s.program.constant(0, s.program.dtype(out))])
+    where = {name: step.params[name] for name in ("offset", "axis1", "axis2")}
+    there = look(out, lambda whole: whole.diagonal(**where))
+    if there is None:
+        raise NotHere
+    if math.prod(there.shape):
+        s.map(COPY, there, [s.operand(step.args[0])])
+    return out
 
 
 @lowers("pad")

@@ -10,7 +10,7 @@ import gpuad
 import gpuad.numpy as gnp
 from gpuad import explain, grad, jvp, value_and_grad
 from gpuad.backend import numpy_backend
-from gpuad.fused import memory_order, pending, rearrange
+from gpuad.fused import memory_order, pending, places, rearrange
 
 RNG = np.random.default_rng(0)
 
@@ -106,7 +106,7 @@ def test_what_has_no_common_grid_is_computed_before():
 
 
 def test_factors():
-    factors = rearrange._Factors()
+    factors = places.Factors()
     place = factors.axes((6, 1, 4))
     assert factors.reshaped(place, (24,)) == ((0, 1),)
     assert factors.flat(factors.reshaped(place, (3, 8))) == [2, 3, 1]  # 6 = 3 * 2

@@ -9,7 +9,8 @@ import pytest
 
 import cupy_on_cpu
 import gpuad.numpy as gnp
-from gpuad import jit
+from gpuad import jit, value_and_grad
+from gpuad.backend.cupy_products import Products
 from gpuad.graph import captured
 from gpuad.graph.captured import Captured
 
@@ -134,11 +135,12 @@ def test_branches_are_graphs_of_their_own(cupy, tried, monkeypatch):
 
 
 def test_what_can_not_be_captured_is_tried_once(cupy, tried, monkeypatch):
-    def product(x, v):
-        return wave(x, v @ gnp.outer(x, v), 0.1)
+    """CuPy refuses products, which are captured in another way otherwise."""
 
-    monkeypatch.setattr(captured, "may_be_captured", lambda step: True)
-    monkeypatch.setattr("gpuad.graph.scripted.may_be_captured", lambda step: True)
+    def product(x, v):
+        return wave(x, v @ (x[:, None] * v), 0.1)
+
+    monkeypatch.setattr(Products, "matmul", lambda self, x, y: self._xp.matmul(x, y))
     step, inputs = jit(product), waves(cupy)
     for x, v in inputs * 3:
         same(step(x, v), product(x, v))
@@ -198,3 +200,92 @@ def test_graphs_are_asked_for(cupy, tried, monkeypatch):
     for x, v in inputs * 3:
         step(x, v, 0.1)
     assert not tried
+
+
+# -- products ----------------------------------------------------------------------------------------------------
+SHAPES = [
+    ((5, 3), (3, 4)), ((3,), (3, 4)), ((5, 3), (3,)), ((3,), (3,)), ((2, 5, 3), (2, 3, 4)), ((2, 5, 3), (3, 4)),
+    ((5, 3), (2, 3, 4)), ((1, 5, 3), (2, 3, 4)), ((2, 1, 5, 3), (3, 3, 4)), ((5, 1), (1, 4)), ((1, 3), (3, 1)),
+    ((5, 0), (0, 4)), ((0, 3), (3, 4)), ((2, 1, 1), (2, 1, 1)), ((3,), (2, 3, 4)), ((2, 5, 3), (3,)),
+]  # fmt: skip
+LAYOUTS = [
+    lambda a: a,
+    lambda a: a.copy().swapaxes(-1, -2).copy().swapaxes(-1, -2) if a.ndim > 1 else a[::-1].copy()[::-1],
+    lambda a: a.repeat(2, axis=-1)[..., ::2],
+    lambda a: a.repeat(2, axis=0)[::2],
+    lambda a: a[::-1].copy()[::-1],
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+def test_products_are_numpys(cupy, dtype):
+    rng = np.random.default_rng(0)
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        products = Products(cupy, stream)
+        for x, y in SHAPES:
+            a, b = (rng.normal(size=(2, *s)).astype(dtype) for s in (x, y))
+            a, b = (z[0] + (1j * z[1] if dtype[0] == "c" else 0) for z in (a, b))
+            for one in LAYOUTS:
+                for other in LAYOUTS:
+                    found = products.checked(one(cupy.asarray(a)), other(cupy.asarray(b)))
+                    assert (found.dtype, found.shape) == ((a @ b).dtype, (a @ b).shape)
+                    np.testing.assert_allclose(
+                        found.get(), a @ b, rtol=1e-4 if dtype[-2:] in ("32", "64") else 1e-10, atol=1e-5
+                    )
+        for dtypes in [("float16", "float16"), ("int64", "int64")]:
+            with pytest.raises(TypeError):
+                products.matmul(*[cupy.ones((2, 2), d) for d in dtypes])
+        with pytest.raises(ValueError, match="matmul"):
+            products.matmul(cupy.ones((2, 3)), cupy.ones((2, 3)))
+
+
+def network(params, x, y):
+    (w, b), (v, c) = params
+    z = gnp.tanh(x @ w + b) @ v + c
+    return gnp.mean((z - y) ** 2) + gnp.sum(gnp.tanh(x @ x.T) ** 2) * 1e-3
+
+
+def training(params, x, y, rate):
+    loss, g = value_and_grad(network)(params, x, y)
+    return loss, [(w - rate * dw, b - rate * db) for (w, b), (dw, db) in zip(params, g, strict=True)]
+
+
+@pytest.fixture
+def problem(cupy):
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: cupy.asarray(rng.normal(size=shape) / 4)  # noqa: E731
+    return [(draw(8, 16), draw(16)), (draw(16, 10), draw(10))], draw(32, 8), draw(32, 10)
+
+
+def test_training_is_one_graph(problem, tried, monkeypatch):
+    monkeypatch.setattr(captured, "COPIES", 2)
+    (params, x, y), step = problem, jit(training)
+    ours, theirs = params, params
+    for _ in range(8):
+        loss, ours = step(ours, x, y, 0.1)
+        wanted, theirs = training(theirs, x, y, 0.1)
+        same([loss, *ours[0], *ours[1]], [wanted, *theirs[0], *theirs[1]])
+    assert tried == [True]
+
+
+def test_training_launches_nothing_else(problem, tried, monkeypatch, emulated_cupy):
+    monkeypatch.setattr(captured, "COPIES", 2)
+    (params, x, y), step = problem, jit(training)
+    for _ in range(5):
+        step(params, x, y, 0.1)
+    with cupy_on_cpu.count() as c:
+        step(params, x, y, 0.1)
+    assert (c.graph_launches, c.launches, c.d2d, c.syncs, c.h2d, c.d2h, c.mallocs) == (1, 5, 6, 0, 0, 0, 0)
+    assert c.blas == 6 and c.graph_kernels > 5
+
+
+def test_a_product_that_is_not_cupys_is_not_captured(problem, tried, monkeypatch):
+    theirs = Products.matmul
+    monkeypatch.setattr(Products, "matmul", lambda self, x, y: theirs(self, x, y) * 1.0001)
+    monkeypatch.setattr(captured, "COPIES", 2)
+    (params, x, y), step = problem, jit(training)
+    for _ in range(5):
+        loss, _ = step(params, x, y, 0.1)
+        same([loss], [training(params, x, y, 0.1)[0]])
+    assert tried == [False]

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 
 from ..backend import cupy_backend, owner_of_type
+from ..backend.cupy_products import Products
 from ..core.memory import View
 from ..core.primitive import Elementwise
 from ..core.pytree import leaves, tree_map
 from ..core.record import PythonOperator, Step
+from .waiting import REHEARSED
 
 #: A graph is captured at this replay, and of so many launches at least; so many copies it may need for each of them.
 TURNS, LAUNCHES, COPIES = 3, 4, 0.5
@@ -32,9 +34,12 @@ MISSES = 16
 BYTES_PER_LAUNCH, BYTES = 1 << 18, 1 << 28
 
 #: What CuPy does with kernels and copies on the device alone. It refuses to copy from or to the host in a capture.
-_CAPTURED = frozenset(
-    "concatenate stack pad roll gather read write scatter_add scatter_at copied cumsum sum max min mean prod".split()
+_CAPTURED = REHEARSED | frozenset(
+    "concatenate stack pad roll gather read write scatter_add scatter_at copied cumsum prod".split()
 )
+#: These are made of CuPy's ``matmul``, which has to be another one then.
+PRODUCTS = frozenset({"matmul", "einsum"})
+Body = Callable[[Any, dict[int, Any]], Any]
 
 
 def asked() -> bool:
@@ -47,25 +52,32 @@ def may_be_captured(step: Step) -> bool:
     prim = step.prim
     if type(prim) is PythonOperator:
         return True
-    return step.backend is cupy_backend and (isinstance(prim, (Elementwise, View)) or prim.name in _CAPTURED)
+    known = isinstance(prim, (Elementwise, View)) or prim.name in _CAPTURED or prim.name in PRODUCTS
+    return known and step.backend is cupy_backend
 
 
 class Captured:
     """What may become a graph: ``body(x, s)`` returns a container of arrays, and puts others into ``s``.
 
-    ``reads`` says which entries of ``x`` and of ``s`` it reads.
+    ``reads`` says which entries of ``x`` and of ``s`` it reads. ``with_products`` gives the body with another function
+    for ``matmul``; ``None`` if there are no products.
     """
 
     def __init__(
-        self, body: Callable[[Any, dict[int, Any]], Any], reads: tuple[list[int], list[int]], launches: int
+        self,
+        body: Body,
+        reads: tuple[list[int], list[int]],
+        launches: int,
+        with_products: Callable[[Callable[[Any, Any], Any]], Body] | None,
     ) -> None:
-        self.body, self.reads, self.launches = body, reads, launches
+        self.body, self.reads, self.launches, self.with_products = body, reads, launches, with_products
         self._lock = threading.Lock()
         self._replays = self._misses = 0
         self._graph: Any = None
         self._buffers: list[Any] = []
         self._results: Any = None
         self._handed_on: dict[int, Any] = {}
+        self._products: Any = None  # which the graph's products need
         self._pool: Any = None
         self.given_up = launches < LAUNCHES
 
@@ -98,7 +110,7 @@ class Captured:
     def _give_up(self) -> None:
         self._end()
         self.given_up = True
-        self._graph = self._results = self._pool = None
+        self._graph = self._results = self._products = self._pool = None
         self._buffers, self._handed_on = [], {}
 
     def _capture(self, given: list[Any]) -> bool:
@@ -114,10 +126,14 @@ class Captured:
         with own, cuda.using_allocator(self._pool.malloc):
             inputs = [a.copy(order="K") if _on_device(a) else a for a in given]
             self._buffers = [a for a in inputs if _on_device(a)]
-            wanted = self._call(inputs)  # whatever has to be compiled or loaded is now
+            first = body = self.body
+            if self.with_products is not None:
+                self._products = Products(cupy_backend.xp, own)
+                first, body = map(self.with_products, (self._products.checked, self._products.matmul))
+            wanted = self._call(first, inputs)  # whatever has to be compiled or loaded is now
             own.begin_capture()
             try:
-                self._results, self._handed_on = found = self._call(inputs)
+                self._results, self._handed_on = found = self._call(body, inputs)
             finally:
                 self._graph = own.end_capture()
         self._stream.wait_event(own.record())
@@ -128,12 +144,12 @@ class Captured:
         self._graph.launch(self._stream)
         return _same_bits(found, wanted)
 
-    def _call(self, inputs: list[Any]) -> tuple[Any, dict[int, Any]]:
+    def _call(self, body: Body, inputs: list[Any]) -> tuple[Any, dict[int, Any]]:
         n = len(self.reads[0])
         x = dict(zip(self.reads[0], inputs[:n], strict=True))
         s = dict(zip(self.reads[1], inputs[n:], strict=True))
         before = set(s)
-        found = self.body(x, s)
+        found = body(x, s)
         return found, {k: v for k, v in s.items() if k not in before}
 
     # -- replaying --

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..backend import cupy_backend
 from ..core.record import Guard, Step, Value
-from .captured import Captured, asked, may_be_captured
+from .captured import PRODUCTS, Captured, asked, may_be_captured
 from .rehearsal import Given, Launch, Rehearsal, Unknown, Where, as_lying
 from .replay import Result, Segment
 from .simplify import is_pure
@@ -222,11 +222,31 @@ class Scripted(Segment):
         if asked() and all(map(may_be_captured, steps)):
             inputs = [place for place in self.names if 0 <= place < self.inputs]
             handed = [place for place in self.names if place in self.before and place not in inputs]
-            self._go = Captured(self._go, (inputs, handed), len(self.work)).run
+            products = self._with_products if any(step.prim.name in PRODUCTS for step in steps) else None
+            self._go = Captured(self._go, (inputs, handed), len(self.work), products).run
+
+    def _with_products(self, product: Callable[[Any, Any], Any]) -> Callable[[Any, dict[int, Any]], Any]:
+        """What is replayed, with another function in the place of CuPy's ``matmul``."""
+        functions = cupy_backend.functions
+        instead = {id(functions): _With(functions, product), id(functions.matmul): product}
+        other: dict[str, Any] = {name: instead.get(id(x), x) for name, x in self.env.items()}
+        exec(compile(self.text, "<jit, captured>", "exec"), other)
+        replay = other["replay"]
+        return lambda x, s: replay(x, s, None)
 
     def run(self, x: Any, s: dict[int, Any]) -> Any:
         found = self._go(x, s)
         return found if self._ask is None else self._ask(found)
+
+
+class _With:
+    """CuPy's functions with another ``matmul``."""
+
+    def __init__(self, functions: Any, matmul: Callable[[Any, Any], Any]) -> None:
+        self._functions, self.matmul = functions, matmul
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._functions, name)
 
 
 def _contiguous(where: Where) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from ..native import narrow
 _KINDS: dict[Any, type[Pending]] = {kind.backend: kind for kind in (HostPending, DevicePending)}
 
 #: Operations that wait in a way of their own, and do nothing else: no work on the device that a rehearsal doesn't see.
-_REHEARSED = frozenset(
+REHEARSED = frozenset(
     """astype broadcast_to count max mean min part power_of_number reshape scipy.special.log_softmax
     scipy.special.logsumexp scipy.special.softmax shares spread std sum sum_to transpose var""".split()
 )
@@ -57,7 +57,7 @@ class Waiting:
         if prim.scalar is None and prim.deferred is None:
             return False
         if step.backend is self.device:
-            if prim.deferred is not None and prim.name not in _REHEARSED:
+            if prim.deferred is not None and prim.name not in REHEARSED:
                 return False
             if any(self.values[a].spec.size == 0 for a in (*step.args, *step.outs)):
                 return False

@@ -23,6 +23,7 @@ struct Handle {
   void *stream = nullptr;
   int pointer_mode = ON_HOST;
   int math_mode = 0;
+  void *workspace = nullptr; // the caller's; without it cuBLAS allocates when it needs some
 };
 
 // A factor given by address: on the host it is read at once, on the device when the work is done.
@@ -38,6 +39,8 @@ public:
 };
 
 Status submit(const Handle *h, std::function<void()> work) {
+  // Some versions of cuBLAS would allocate in the capture, for each graph anew. Nobody is to rely on it.
+  if (!h->workspace && stream_of(h->stream)->capture) return EXECUTION_FAILED;
   const std::string problem = enqueue(stream_of(h->stream), [work = std::move(work)] {
     tally(BLAS);
     work();
@@ -181,7 +184,12 @@ extern "C" {
 int cublasCreate_v2(Handle **h) { *h = new Handle; return OK; }
 int cublasDestroy_v2(Handle *h) { delete h; return OK; }
 int cublasGetVersion_v2(Handle *, int *v) { *v = CUDART_VERSION * 10; return OK; }
-int cublasSetStream_v2(Handle *h, void *s) { h->stream = s; return OK; }
+int cublasSetStream_v2(Handle *h, void *s) { h->stream = s; h->workspace = nullptr; return OK; }
+int cublasSetWorkspace_v2(Handle *h, void *memory, size_t bytes) {
+  if (bytes && !in_device_memory(memory, bytes)) return INVALID_VALUE;
+  h->workspace = memory;
+  return OK;
+}
 int cublasGetStream_v2(Handle *h, void **s) { *s = h->stream; return OK; }
 int cublasSetPointerMode_v2(Handle *h, int mode) { h->pointer_mode = mode; return OK; }
 int cublasGetPointerMode_v2(Handle *h, int *mode) { *mode = h->pointer_mode; return OK; }

@@ -11,7 +11,7 @@ import pytest
 
 import gpuad
 import gpuad.numpy as gnp
-from gpuad import elementwise_grad, grad, value_and_grad
+from gpuad import elementwise_grad, grad, jit, jvp, value_and_grad, vmap
 
 X = np.array([1.0, 2.0, 3.0])
 
@@ -128,6 +128,34 @@ def test_bfloat16_has_derivatives():
     assert g.dtype == bfloat16
     assert np.array_equal(g.astype(float), 2 * X)
     assert np.array_equal(grad(lambda x: np.sum((x.astype(bfloat16) * 2).astype(float)))(X), [2.0, 2.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.mean(x**2),
+        lambda x: np.max(x),
+        lambda x: np.sum(np.log1p(x * x)),
+        lambda x: np.sum(np.cumsum(x) ** 2),
+        lambda x: np.sum(np.maximum(x, 0.25) * x) + np.sum(np.clip(x, -0.5, 0.5)),
+        lambda x: np.sum(np.tanh(x) * np.exp(-x * x)),
+        lambda x: np.var(x) + np.linalg.norm(x),
+        lambda x: np.sum((x[1:] - x[:-1]) ** 2) + np.sum(x[np.array([0, 1, 1])]),
+        lambda x: np.sum(x.reshape(8, -1) @ x.reshape(-1, 8)),
+    ],
+)
+def test_derivatives_of_bfloat16_are_bfloat16(f):
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    x = np.random.default_rng(0).normal(size=64).astype(bfloat16)
+    want = grad(f)(x.astype(np.float32))
+    recorded, batched = jit(grad(f)), vmap(grad(f))(np.stack([x, x]))
+    recorded(x)
+    for g in (grad(f)(x), recorded(x), batched[0]):
+        assert g.dtype == bfloat16
+        np.testing.assert_allclose(g.astype(float), want, rtol=0.05, atol=0.05 * np.abs(want).max())
+    value, tangent = jvp(f, (x,), (x,))
+    assert tangent.dtype == value.dtype
+    np.testing.assert_allclose(float(tangent), np.sum(want * x.astype(float)), rtol=0.1)
 
 
 # -- dtypes and values are NumPy's ---------------------------------------------------------------------

@@ -20,6 +20,7 @@ from .gradients import (
     followed,
     input_spec,
     matching,
+    of_dtype,
     own,
     owner,
     refuse_input,
@@ -100,7 +101,8 @@ def _value(level: Forward, x: Any) -> Any:
 
 def _tangent(level: Forward, x: Any, taken: set[int]) -> Any:
     if type(x) is Box and x.level is level:
-        return own(settle(tangent_of(x)), taken)
+        tangent = settle(tangent_of(x))
+        return own(of_dtype(tangent, x) if x.spec.dtype.kind == "V" else tangent, taken)
     try:
         spec_of(x)
     except TypeError:

@@ -68,6 +68,7 @@ class Trace:
         self.primals: list[Any] = []
         self.places: list[int] = []
         self.contained = False  # whether there are containers among the arguments
+        self.foreign_dtypes = False  # whether there are arguments of dtypes that aren't NumPy's, such as bfloat16
         self.args = [args[i] for i in argnums]
         self.raw = Arguments(name)
         traced = list(args)
@@ -115,6 +116,7 @@ class Trace:
             refuse_input(leaf, f"argument {argnum}{path}", self.name)
         value = leaf.level.constant(leaf) if type(leaf) is Box else lift(self.raw.enter(leaf, argnum))
         box = self.tape.watch(value, spec)
+        self.foreign_dtypes |= spec.dtype.kind == "V"
         self.primals.append(value)
         self.places.append(box.index)
         return box
@@ -171,6 +173,8 @@ class Trace:
         token = backwards.set(True)
         try:
             found = sweep(self.tape, table, places, last=last) if table else [None] * len(places)
+            if self.foreign_dtypes:
+                found = [g if g is None else of_dtype(g, x) for g, x in zip(found, self.primals, strict=True)]
             settle_all([*found, *values])
         finally:
             backwards.reset(token)
@@ -195,6 +199,12 @@ def followed(seed: Any, value: Any) -> Any:
             seed = follow(seed)
         value = value.value
     return seed
+
+
+def of_dtype(g: Any, x: Any) -> Any:
+    """A derivative in the dtype of ``x``. NumPy makes float32 or float64 of bfloat16 and a Python number."""
+    dtype = spec_of(x).dtype
+    return g if spec_of(g).dtype == dtype else astype(g, dtype=dtype)
 
 
 def owner(x: Any) -> Any:

@@ -49,7 +49,7 @@ BOUNDS = {
     "erf": (1.5, 1.5, "all"),
     "erfc": (4, 0.6, "exponents"),
     "ndtr": (4.5, 0.6, "exponents"),
-    "log_ndtr": (5, 0.6, "normal"),
+    "log_ndtr": (5.5, 0.6, "normal"),
 }
 INVERSES = ("erfinv", "erfcinv", "ndtri")
 TWO = {"power": (1.2, 1.2), "hypot": (1.5, 1.5), "atan2": (2.5, 2.5)}

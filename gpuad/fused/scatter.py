@@ -14,9 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import switch
-from .compiler import CompilerUnavailable, shared_library
-from .executors import host_executor
-from .host import flags
 
 #: From so many numbers to be added the call of a kernel is worth its 15 µs.
 LARGE = 1 << 14
@@ -100,18 +97,24 @@ class _Adder:
         """The kernel, or ``None`` as long as NumPy is to do it; now ``size`` numbers are to be added."""
         if self.run is None and self.worked < WORTH_COMPILING:
             self.worked += size
-            if self.worked >= WORTH_COMPILING and host_executor() == "c":
-                with contextlib.suppress(CompilerUnavailable):  # then NumPy goes on
-                    self._compile()
+            if self.worked >= WORTH_COMPILING:
+                self._compile()
         return self.run
 
     def _compile(self) -> None:
         import ctypes
 
-        run = shared_library(f'#define ENTRY {self.entry}\n#include "host_scatter.h"\n', flags()).scatter_add
-        run.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 4 + [ctypes.c_void_p]
-        run.restype = ctypes.c_int
-        self.run = run
+        from .compiler import CompilerUnavailable, shared_library  # few programs get here
+        from .executors import host_executor
+        from .host import flags
+
+        if host_executor() != "c":
+            return
+        with contextlib.suppress(CompilerUnavailable):  # then NumPy goes on
+            run = shared_library(f'#define ENTRY {self.entry}\n#include "host_scatter.h"\n', flags()).scatter_add
+            run.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 4 + [ctypes.c_void_p]
+            run.restype = ctypes.c_int
+            self.run = run
 
 
 @functools.cache

@@ -161,32 +161,34 @@ class _Differs(Exception):
 def solved(name: str, solve: Function, f: Function, start: Any) -> Any:
     """What ``solve(g, start)`` finds, where g is ``f`` with plain values; under ``vmap`` for one example at a time."""
 
-    def of_one(example: Function) -> Any:
+    def of_each(levels: list[Any], example: dict[Any, int]) -> Any:
+        """For all examples of ``levels``, the outermost first; of others ``example`` has the number of one."""
+
         def take(x: Any) -> Any:
-            x = example(x)
-            if _batched(x):
-                raise _Differs(x.level)
+            x = stop_gradient(x)
+            while _batched(x):
+                if x.level not in example:
+                    raise _Differs(x.level)
+                x = x.value[example[x.level]]
             return x
 
-        try:
+        if not levels:
             return solve(constant(f, take), tree_map(take, start))
-        except _Differs as differs:
-            level = differs.level
-        warn_of_loop(f"the search of {name}")
-
-        def numbered(i: int) -> Function:
-            def chosen(x: Any) -> Any:
-                x = example(x)
-                return x.value[i] if type(x) is Box and x.level is level else x
-
-            return chosen
-
-        found = [of_one(numbered(i)) for i in range(level.size)]
+        *outer, level = levels
+        found = [of_each(outer, {**example, level: i}) for i in range(level.size)]
         each = zip(*([leaf for _, leaf in leaves(tree)] for tree in found), strict=True)
         columns = [stack_alike(name, column) for column in each]
         return tree_map(lambda _: level.watch(columns.pop(0)), found[0])
 
-    return of_one(stop_gradient)
+    levels: list[Any] = []
+    while True:  # once more for every level that turns up: the search may read the outermost first
+        try:
+            return of_each(levels, {})
+        except _Differs as differs:
+            if not differs.level.size:
+                raise UnsupportedError(f"vmap: {name} can't be searched for in a batch of no examples") from None
+            warn_of_loop(f"the search of {name}")
+            levels = sorted([*levels, differs.level], key=lambda level: level.depth)
 
 
 def _batched(x: Any) -> bool:

@@ -255,6 +255,22 @@ def test_of_many_examples(cube_root):
     np.testing.assert_allclose(slopes, a[1] ** (-2 / 3) / 3, rtol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:vmap. the search of:RuntimeWarning")
+@pytest.mark.parametrize("solve", [None, _by_bisection])
+def test_of_many_examples_at_two_levels_of_which_either_may_be_read_first(solve):
+    def solution(a, b):
+        return root(lambda x: x**3 + x - a * b, a, solve=solve)
+
+    def slope(a, b):
+        return b / (3.0 * solution(a, b) ** 2 + 1.0)
+
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([5.0, 15.0])
+    for f, exact in ((solution, solution), (grad(solution), slope)):
+        wanted = [[exact(x, y) for y in b] for x in a]
+        np.testing.assert_allclose(vmap(vmap(f, (None, 0)), (0, None))(a, b), wanted, rtol=1e-10)
+        np.testing.assert_allclose(vmap(vmap(f, (0, None)), (None, 0))(a, b).T, wanted, rtol=1e-10)
+
+
 def test_of_many_examples_in_containers_and_from_many_starts():
     def solution(start, b):
         found = root(lambda x: {"u": x["u"] ** 2 - b[0], "v": x["v"] + x["u"] - b[1]}, {"u": start, "v": 0.0})
@@ -267,6 +283,11 @@ def test_of_many_examples_in_containers_and_from_many_starts():
     for k in range(3):
         for got, wanted in zip(found[k], grad(solution, 1)(starts[k], b[k]), strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
+def test_of_no_examples():
+    with pytest.raises(UnsupportedError, match="root can't be searched for in a batch of no examples"):
+        vmap(lambda a: root(lambda x: x - a, 0.0))(np.zeros(0))
 
 
 @pytest.mark.filterwarnings("ignore:vmap. the search of:RuntimeWarning")

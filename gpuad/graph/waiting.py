@@ -98,7 +98,7 @@ def compute_into(out: Any, x: Any) -> None:
     """Have what waits computed where it belongs; nobody else needs it."""
     from ..fused.launch import destinations  # which a program without large arrays never needs
 
-    token = destinations.set({x: out})
+    token = destinations.set({x: out} if isinstance(x, Pending) else None)  # some operations don't wait after all
     try:
         found = settle(x)
     finally:

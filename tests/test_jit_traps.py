@@ -23,6 +23,7 @@ from gpuad.core.box import Box
 
 X = np.array([0.5, -1.5, 2.5])
 scale, names = 2.0, [1, 2]
+fresh, ticked = np.random.default_rng, time.perf_counter
 
 
 @dataclasses.dataclass
@@ -325,6 +326,8 @@ def test_programs_that_may_read_anything():
         lambda x: x[np.random.default_rng().integers(0, 1000)],
         lambda x: np.roll(x, int(np.random.default_rng().integers(0, 1000)))[0],
         lambda x: (x * 2, time.perf_counter())[1],
+        lambda x: x[fresh().integers(0, 1000)],
+        lambda x: (x * 2, ticked())[1],
         functools.partial(lambda ticks, x: x[0] + next(ticks), (k for k in range(99))),
     ],
 )
@@ -333,6 +336,10 @@ def test_what_is_another_at_every_call(draw):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         assert len({float(jitted(x)) for _ in range(8)}) >= 5
+
+
+def test_functions_that_cython_made():
+    faithful(lambda x: x + fresh(3).normal(size=3), *three())
 
 
 # -- errors that the program catches ---------------------------------------------------------------------------

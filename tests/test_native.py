@@ -379,6 +379,14 @@ def test_rolls(shape, dtype):
     check(rolled, (x,), (np.asfortranarray(x),), (x[::-1],), rtol=1e-5 if dtype in ("f4", "c8") else 1e-13)
 
 
+@pytest.mark.parametrize("shape", [(0, 40), (40, 0)])
+def test_rolls_of_nothing(shape):
+    def f(x, y):
+        return np.roll(x, 1, 0), np.roll(x, 3), np.sin(y) + y[0], y * 2
+
+    check(f, (np.zeros(shape), normal(4)), whole=False)
+
+
 def test_large_arrays_that_python_rolls_arent_copied():
     def f(x):
         return np.roll(x, 1, 0), np.sin(x[0]) * x[1] + np.cumsum(x[2])

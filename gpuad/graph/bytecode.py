@@ -68,6 +68,12 @@ def is_doubtful(code: types.CodeType) -> bool:
     return not _CHANGING.isdisjoint(read | attributes)
 
 
+def is_called_so(x: Any) -> bool:
+    """Whether the own name of a function or class is such a word, whatever the program calls it."""
+    name = getattr(x, "__name__", None)
+    return isinstance(name, str) and name in _CHANGING
+
+
 def check_code(code: types.CodeType) -> None:
     """Refuse what assigns to variables around it, or may read anything."""
     read, _, assigned, outer, _ = _instructions(code)

@@ -21,8 +21,8 @@ NUMBERS = (bool, int, float, complex, str, bytes, type(None), np.generic, np.dty
 
 
 def is_library(module: Any) -> bool:
-    """Whether a module of this name isn't looked into."""
-    return isinstance(module, str) and module.partition(".")[0] in _LIBRARIES
+    """Whether a module of this name isn't looked into: nor are Cython's types, as of ``numpy.random``'s functions."""
+    return isinstance(module, str) and (module.partition(".")[0] in _LIBRARIES or module.startswith("_cython_"))
 
 
 def same(a: Any, b: Any) -> bool:

@@ -25,7 +25,7 @@ from ..core.box import Box
 from ..core.constants import fingerprint
 from ..core.pytree import rebuild
 from ..core.record import Record, Refused
-from .bytecode import attributes_read, check_code, globals_read, imports, is_doubtful
+from .bytecode import attributes_read, check_code, globals_read, imports, is_called_so, is_doubtful
 from .contents import NUMBERS, content, differs, is_library, same, slots_of, without_boxes
 from .draws import GENERATORS, is_generator
 
@@ -181,6 +181,7 @@ class Surroundings:
         if (id(x), replaceable) in self._seen:
             return
         self._seen.add((id(x), replaceable))
+        self.doubtful = self.doubtful or is_called_so(x)
         if isinstance(x, types.FunctionType):
             self._function(x, label, replaceable, depth)
         elif isinstance(x, functools.partial):

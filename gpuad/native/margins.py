@@ -32,7 +32,7 @@ def reaches(steps: Iterable[Step], values: Mapping[int, Value]) -> dict[int, lis
     """How wide margins have to be along each axis, by the value that is rolled."""
     found: dict[int, list[int]] = {}
     for step in steps:
-        if getattr(step.prim, "name", "") == "roll":
+        if getattr(step.prim, "name", "") == "roll" and values[step.args[0]].spec.size:
             shape = values[step.args[0]].spec.shape
             wanted = [abs(k) if n >= SHORT else 0 for k, n in zip(shifts(step.params, shape), shape, strict=True)]
             if any(wanted):

@@ -651,7 +651,7 @@ def test_costly_functions_are_compiled_sooner(host):
     calls = {}
     for text in ("{0} * {0}", "exp({0})", "erf({0})"):
         step = Step(text, text, (0,), (F8,), F8)
-        kernel = launch.Kernel(numpy_backend, PLAN._replace(steps=(step,)))
+        kernel = launch.Kernel(numpy_backend, PLAN._replace(steps=(step,)), None)
         calls[text] = 1
         while kernel.on_host(1 << 22) == "in blocks":
             calls[text] += 1

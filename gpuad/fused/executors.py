@@ -6,11 +6,12 @@ is compiled once there is work enough to make up for the wait. Where C can't be 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..backend import numpy_backend
 from ..errors import BackendError
@@ -95,6 +96,26 @@ def _compiled(plan: Plan, in_c: bool) -> Runner:
     from . import blocks
 
     return blocks.compile(plan, numpy_backend.function)
+
+
+class WhenWorthIt:
+    """What ``make`` compiles, once there was so much to do that the time of a compiler is made up for."""
+
+    def __init__(self, make: Callable[[], Any], worth_compiling: int) -> None:
+        self._make, self._worth_compiling = make, worth_compiling
+        self._worked = 0
+        self._made: Any = None
+
+    def ready(self, work: int) -> Any:
+        """It, or ``None`` where NumPy is to do it: until then, and without a compiler. ``work`` is what comes now."""
+        if self._made is None and self._worked < self._worth_compiling:
+            self._worked += work
+            if self._worked >= self._worth_compiling and host_executor() == "c":
+                from .compiler import CompilerUnavailable
+
+                with contextlib.suppress(CompilerUnavailable):
+                    self._made = self._make()
+        return self._made
 
 
 _warned = False

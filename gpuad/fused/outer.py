@@ -6,7 +6,6 @@ factors are small: only their product is large.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import switch
-from .executors import WORTH_COMPILING, host_executor
+from .executors import WORTH_COMPILING, WhenWorthIt
 from .plan import Call, Operand, Output, Plan, Step
 
 #: From so many bytes of the result the call of a kernel is worth its 10 µs.
@@ -96,29 +95,17 @@ def _known(strides: tuple[int, ...]) -> tuple[int | None, ...]:
     return (*[0 if n == 0 else None for n in strides[:-1]], strides[-1] if strides[-1] <= 1 else None)
 
 
-class _Product:
-    """A kernel, once there has been so much to do that it pays to compile it."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.worked = 0
-        self.run: Any = None
-
-    def ready(self, size: int) -> Any:
-        """The kernel, or ``None`` as long as NumPy is to do products, of which one with ``size`` entries comes now."""
-        if self.run is None and self.worked < WORTH_COMPILING:
-            self.worked += size
-            if self.worked >= WORTH_COMPILING and host_executor() == "c":
-                from . import compiler, host
-
-                with contextlib.suppress(compiler.CompilerUnavailable):  # then NumPy goes on
-                    self.run = host.compile(self.plan)
-        return self.run
-
-
 @functools.lru_cache(256)
-def _product(dtype: Any, strides: Known, row: int | None) -> _Product:
+def _product(dtype: Any, strides: Known, row: int | None) -> WhenWorthIt:
+    """The kernel."""
     operands = tuple(Operand(dtype, told) for told in strides)
     step = Step("multiply", "{0} * {1}", (0, 1), (dtype, dtype), dtype)
     ndim = len(operands[0].strides)
-    return _Product(Plan(ndim, operands, (), (step,), (Output(2, dtype, (False,) * ndim),), row))
+    plan = Plan(ndim, operands, (), (step,), (Output(2, dtype, (False,) * ndim),), row)
+    return WhenWorthIt(functools.partial(_compile, plan), WORTH_COMPILING)
+
+
+def _compile(plan: Plan) -> Any:
+    from . import host  # few programs get here
+
+    return host.compile(plan)

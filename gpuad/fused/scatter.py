@@ -6,7 +6,7 @@ have paid, and where there is none.
 
 from __future__ import annotations
 
-import contextlib
+import ctypes
 import functools
 import math
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import switch
+from .executors import WhenWorthIt
 
 #: From so many numbers to be added the call of a kernel is worth its 15 µs.
 LARGE = 1 << 14
@@ -50,8 +51,6 @@ def add_at(out: Any, index: Any, terms: Any) -> bool:
     run = _adder(entry).ready(terms.size)
     if run is None:
         return False
-    import ctypes
-
     terms = np.ascontiguousarray(terms)
     count, lengths = math.prod(shape), np.array(out.shape[before:after])
     room = np.empty(count, np.int64)
@@ -85,38 +84,17 @@ def _is_whole(i: Any, shape: tuple[int, ...], axis: int) -> bool:
     return type(i) is slice and axis < len(shape) and i.indices(shape[axis]) == (0, shape[axis], 1)
 
 
-class _Adder:
-    """The kernel for numbers of a type, once there has been so much to do that it pays to compile it."""
-
-    def __init__(self, entry: str) -> None:
-        self.entry = entry
-        self.worked = 0
-        self.run: Any = None
-
-    def ready(self, size: int) -> Any:
-        """The kernel, or ``None`` as long as NumPy is to do it; now ``size`` numbers are to be added."""
-        if self.run is None and self.worked < WORTH_COMPILING:
-            self.worked += size
-            if self.worked >= WORTH_COMPILING:
-                self._compile()
-        return self.run
-
-    def _compile(self) -> None:
-        import ctypes
-
-        from .compiler import CompilerUnavailable, shared_library  # few programs get here
-        from .executors import host_executor
-        from .host import flags
-
-        if host_executor() != "c":
-            return
-        with contextlib.suppress(CompilerUnavailable):  # then NumPy goes on
-            run = shared_library(f'#define ENTRY {self.entry}\n#include "host_scatter.h"\n', flags()).scatter_add
-            run.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 4 + [ctypes.c_void_p]
-            run.restype = ctypes.c_int
-            self.run = run
-
-
 @functools.cache
-def _adder(entry: str) -> _Adder:
-    return _Adder(entry)
+def _adder(entry: str) -> WhenWorthIt:
+    """The kernel for numbers of a type."""
+    return WhenWorthIt(functools.partial(_compile, entry), WORTH_COMPILING)
+
+
+def _compile(entry: str) -> Any:
+    from . import compiler, host  # few programs get here
+
+    source = f'#define ENTRY {entry}\n#include "host_scatter.h"\n'
+    run = compiler.shared_library(source, host.flags()).scatter_add
+    run.argtypes = [ctypes.c_void_p] * 4 + [ctypes.c_int64] * 4 + [ctypes.c_void_p]
+    run.restype = ctypes.c_int
+    return run

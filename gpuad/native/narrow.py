@@ -7,14 +7,16 @@ a third to two thirds of OpenBLAS's time.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 from typing import Any
 
 import numpy as np
 
 from ..core.box import Spec
-from ..fused import executors, host
-from ..fused.compiler import CompilerUnavailable, shared_library
+from ..fused import host
+from ..fused.compiler import shared_library
+from ..fused.executors import WhenWorthIt
 
 #: How many columns the narrow matrix has.
 FEWEST, MOST = 2, 16
@@ -59,39 +61,28 @@ class Product:
 
     def __init__(self, dtype: np.dtype[Any], columns: int) -> None:
         self.dtype, self.columns = dtype, columns
-        self.worked = 0
-        self.library: Any = None
+        self.library = WhenWorthIt(self._compile, WORTH_COMPILING)
 
     def __call__(self, x: Any, y: Any, out: Any = None) -> Any:
-        if self.worked < WORTH_COMPILING:
-            self.worked += x.size * self.columns
-            if self.worked >= WORTH_COMPILING:
-                self._compile()
-        if self.library is not None:
+        library = self.library.ready(x.size * self.columns)
+        if library is not None:
             if x.flags.c_contiguous and (out is None or out.flags.c_contiguous):
-                return self._times(x, y, out)
+                return self._times(library, x, y, out)
             if x.flags.f_contiguous:
-                return self._transposed_times(x.T, y, out)
+                return self._transposed_times(library, x.T, y, out)
         return np.matmul(x, y, out)
 
-    def _compile(self) -> None:
-        if executors.host_executor() != "c":
-            return
+    def _compile(self) -> Any:
         macros = f"#define ENTRY {_ENTRIES[self.dtype.char]}\n#define COLUMNS {self.columns}\n"
-        try:
-            library = shared_library(f'{macros}#include "host_narrow.h"\n', _FLAGS)
-        except CompilerUnavailable:
-            return
-        import ctypes
-
+        library = shared_library(f'{macros}#include "host_narrow.h"\n', _FLAGS)
         for function, pointers in ((library.times, 3), (library.transposed_times, 4)):
             function.argtypes = [ctypes.c_void_p] * pointers + [ctypes.c_int64] * 2
             function.restype = None
         library.padded.restype = ctypes.c_int64
         self.padded = library.padded()
-        self.library = library
+        return library
 
-    def _times(self, x: Any, w: Any, out: Any) -> Any:
+    def _times(self, library: Any, x: Any, w: Any, out: Any) -> Any:
         rows, width = x.shape
         if out is None:
             out = np.empty((rows, self.columns), self.dtype)
@@ -99,21 +90,19 @@ class Product:
         wide[:, : self.columns] = w
 
         def task(first: int, last: int, k: int) -> None:
-            self.library.times(
-                x[first:].ctypes.data, wide.ctypes.data, out[first:].ctypes.data, last - first, width
-            )  # fmt: skip
+            library.times(x[first:].ctypes.data, wide.ctypes.data, out[first:].ctypes.data, last - first, width)
 
         self._in_tasks(task, rows, width)
         return out
 
-    def _transposed_times(self, x: Any, g: Any, out: Any) -> Any:
+    def _transposed_times(self, library: Any, x: Any, g: Any, out: Any) -> Any:
         rows, width = x.shape
         g = np.ascontiguousarray(g)
         sums = np.zeros((self._tasks(rows, width), width, self.padded), self.dtype)
 
         def task(first: int, last: int, k: int) -> None:
             some = np.empty((width, self.padded), self.dtype)
-            self.library.transposed_times(
+            library.transposed_times(
                 x[first:].ctypes.data, g[first:].ctypes.data, some.ctypes.data, sums[k].ctypes.data, last - first, width
             )  # fmt: skip
 

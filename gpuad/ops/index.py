@@ -16,7 +16,6 @@ from ..core.cotangent import Indexed
 from ..core.memory import Stale, Step, View, change, look
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
-from ..fused import scatter
 from ..fused.pending import Pending, leaf, settle, settle_all
 from ..fused.staging import staged_part
 from .declare import operation, variadic, view
@@ -362,6 +361,8 @@ def add_into(out: Any, gs: Iterable[Any], indices: Iterable[Any], *, empty: bool
         gathered = type(index) is Arrays
         where = index.whole() if gathered else index
         if gathered and index.may_repeat():
+            from ..fused import scatter  # which most programs never need
+
             if not scatter.add_at(out, where, g):
                 backend.add_at(out, where, g)
         elif empty:

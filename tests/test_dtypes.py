@@ -126,3 +126,46 @@ def test_whole_numbers_and_others_under_jit(name, dtype):
 def test_powers_of_infinities():
     x = np.array([np.inf, 2.0])
     np.testing.assert_array_equal(gpuad.jit(np.vander)(x), np.vander(x))
+
+
+#: Reductions that are told in which dtype, of which entries.
+REDUCED = {
+    "sum": lambda x: np.sum(x, dtype=np.int8),
+    "sum in float32": lambda x: np.sum(x, dtype=np.float32),
+    "sum of all numbers": lambda x: np.sum(x, dtype=int),
+    "sum of some": lambda x: np.sum(x, where=x > 1),
+    "sum by a method": lambda x: x.sum(dtype=np.int16),
+    "prod": lambda x: np.prod(x, dtype=np.int8),
+    "prod of some": lambda x: np.prod(x, where=x > 1),
+    "mean": lambda x: np.mean(x, dtype=np.float32),
+    "var": lambda x: np.var(x, dtype=np.float64),
+    "cumsum": lambda x: np.cumsum(x, dtype=np.int8),
+    "nancumsum": lambda x: np.nancumsum(x, dtype=bool),
+    "cumprod": lambda x: np.cumprod(x, dtype=np.int64),
+    "trace": lambda x: np.trace(x.reshape(2, 2), dtype=np.int8),
+    "add.reduce": lambda x: np.add.reduce(x, dtype=np.int8),
+    "multiply.reduce": lambda x: np.multiply.reduce(x, dtype=np.float32),
+    "add.accumulate": lambda x: np.add.accumulate(x, dtype=np.int8),
+    "add.reduceat": lambda x: np.add.reduceat(x, [0, 2]),
+    "maximum.reduce": lambda x: np.maximum.reduce(x, dtype=np.int8),
+}
+
+
+@pytest.mark.filterwarnings("ignore:gpuad.jit")
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint8", "uint32", "int64", "float16", "float32", "float64"])
+@pytest.mark.parametrize("name", REDUCED)
+def test_reductions_in_a_dtype_under_jit(name, dtype):
+    f, x = REDUCED[name], np.arange(1, 5).astype(dtype)
+    want, jitted = f(x), gpuad.jit(f)
+    for _ in range(2):
+        found = jitted(x)
+        assert type(found) is type(want) and found.dtype == want.dtype
+        np.testing.assert_allclose(found, want, rtol=1e-3 if dtype == "float16" else 1e-6)
+
+
+def test_whole_numbers_are_summed_up_in_wider_ones_without_leaving_the_recording():
+    x = np.arange(5, dtype=np.int8)
+    jitted = gpuad.jit(lambda x: (np.sum(x > 1, dtype=int), np.cumsum(x, dtype=np.int64), np.mean(x, dtype=float)))
+    for _ in range(3):
+        jitted(x)
+    assert jitted.recordings.replayed == 2

@@ -40,11 +40,11 @@ def flag(keepdims: Any) -> bool:
     return keepdims is not NO and bool(keepdims)
 
 
-def prepared(name: str, a: Any, dtype: Any = None, out: Any = None, where: Any = NO, neutral: float = 0.0) -> Any:
+def prepared(name: str, a: Any, dtype: Any = None, out: Any = None, where: Any = NO, neutral: float = 0) -> Any:
     """The array to reduce: cast to ``dtype``, and ``neutral`` where the mask ``where`` is false."""
     no_options(name, out=out)
     a = as_array(a)
-    if dtype is not None and np.dtype(dtype) != spec_of(a).dtype:
+    if dtype is not None and np.dtype(dtype) != _dtype_of(name, spec_of(a).dtype):
         if not has_derivatives(np.dtype(dtype)):
             raise UnsupportedError(
                 f"{name} of a traced array to dtype={np.dtype(dtype).name} has no derivative; "
@@ -52,6 +52,11 @@ def prepared(name: str, a: Any, dtype: Any = None, out: Any = None, where: Any =
             )
         a = astype(a, dtype=np.dtype(dtype))
     return e.where(as_array(where, home(a)), a, neutral) if is_given(where) and where is not True else a
+
+
+def _dtype_of(name: str, dtype: Any) -> Any:
+    """In which dtype entries are added up, and the like, unless another one is asked for."""
+    return dtype if has_derivatives(dtype) else getattr(np, name)(np.ones(1, dtype)).dtype
 
 
 # -- sums, products, means -----------------------------------------------------------------------
@@ -69,7 +74,7 @@ def sum_(
 def prod(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = NO, initial: Any = NO, where: Any = NO
 ) -> Any:
-    a = prepared("prod", a, dtype, out, where, 1.0)
+    a = prepared("prod", a, dtype, out, where, 1)
     lengths = spec_of(a).shape
     axes = axes_of(axis, len(lengths))
     if axes is None:
@@ -247,13 +252,13 @@ argmax, argmin, nanargmax, nanargmin = (
 
 @numpy_function("any")
 def any_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO, *, where: Any = NO) -> Any:
-    a = prepared("any", a, None, out, where, 0.0)
+    a = prepared("any", a, None, out, where)
     return r.any_(a, axis=axes_of(axis, len(spec_of(a).shape)), keepdims=flag(keepdims))
 
 
 @numpy_function("all")
 def all_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = NO, *, where: Any = NO) -> Any:
-    a = prepared("all", a, None, out, where, 1.0)
+    a = prepared("all", a, None, out, where, 1)
     return r.all_(a, axis=axes_of(axis, len(spec_of(a).shape)), keepdims=flag(keepdims))
 
 

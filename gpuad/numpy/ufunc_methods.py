@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from ..backend import owner_of_type
-from ..core.box import innermost, make_spec, spec_of
+from ..core.box import has_derivatives, innermost, make_spec, spec_of
 from ..core.primitive import Primitive
 from ..errors import UnsupportedError
 from ..ops import contract
@@ -18,9 +18,16 @@ from ..ops.declare import astype
 from ..ops.index import ARRAY, Arrays, getitem, scatter_add
 from .creation import as_array, as_arrays, home
 from .frontend import functions
-from .reductions import NO, axes_of, is_given
+from .reductions import NO, axes_of, is_given, prepared
 
 Binary = Callable[[Any, Any], Any]
+
+
+def _cast(ufunc: np.ufunc, x: Any, dtype: Any) -> Any:
+    """``x`` in the dtype that is asked for."""
+    if ufunc in (np.add, np.multiply):
+        return prepared("sum" if ufunc is np.add else "prod", x, dtype)
+    return as_array(x) if dtype is None else astype(as_array(x), dtype=np.dtype(dtype))
 
 
 def _along(axis: int, i: Any) -> tuple[Any, ...]:
@@ -73,9 +80,7 @@ def reduce(
     ufunc: np.ufunc, known: Binary, x: Any, axis: Any = 0, dtype: Any = None, out: Any = None,
     keepdims: bool = False, initial: Any = NO, where: Any = True,
 ) -> Any:  # fmt: skip
-    x = as_array(x)
-    if dtype is not None:
-        x = astype(x, dtype=np.dtype(dtype))
+    x = _cast(ufunc, x, dtype)
     given = {k: v for k, v in (("initial", initial), ("where", where)) if is_given(v) and v is not True}
     if _is_constant(known):
         return _constant(ufunc, "reduce", x, axis=axis, keepdims=keepdims, **given)
@@ -98,9 +103,7 @@ def reduce(
 
 
 def accumulate(ufunc: np.ufunc, known: Binary, x: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
-    x = as_array(x)
-    if dtype is not None:
-        x = astype(x, dtype=np.dtype(dtype))
+    x = _cast(ufunc, x, dtype)
     if _is_constant(known):
         return _constant(ufunc, "accumulate", x, axis=axis)
     if ufunc in (np.add, np.multiply):
@@ -124,9 +127,7 @@ def accumulate(ufunc: np.ufunc, known: Binary, x: Any, axis: int = 0, dtype: Any
 def reduceat(
     ufunc: np.ufunc, known: Binary, x: Any, indices: Any, axis: int = 0, dtype: Any = None, out: Any = None
 ) -> Any:
-    x = as_array(x)
-    if dtype is not None:
-        x = astype(x, dtype=np.dtype(dtype))
+    x = _cast(ufunc, x, dtype)
     owner = owner_of_type(type(indices))
     starts = np.asarray(indices if owner is None else owner.to_numpy(indices))
     if not starts.size:
@@ -138,7 +139,7 @@ def reduceat(
     stops = np.append(starts[1:], n)
     stops = np.where(stops > starts, stops, starts + 1)
     lengths = stops - starts
-    if ufunc is np.add:
+    if ufunc is np.add and has_derivatives(spec_of(x).dtype):
         number = np.repeat(np.arange(len(starts)), lengths)
         rows = np.arange(len(number)) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
         rows, number = (home(x).asarray(i) for i in (rows, number))

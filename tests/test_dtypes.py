@@ -105,6 +105,9 @@ COMPOSED = {
     "polymul": lambda x, m: np.polymul(x, x[1:]),
     "polydiv": lambda x, m: np.polydiv(x[1:], x[2:])[0],
     "poly": lambda x, m: np.poly(x),
+    "average by a mask": lambda x, m: np.average(x, weights=x > 0),
+    "average by whole numbers": lambda x, m: np.average(x, weights=np.full(4, 100, np.int8)),
+    "average by float32": lambda x, m: np.average(m, weights=x.astype(np.float32).reshape(2, 2), axis=0),
 }
 
 

@@ -162,6 +162,9 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fals
         total = float(r.count_of(lengths, axes))
     else:
         (weights,) = given
+        dtypes = [spec_of(x).dtype for x in (a, weights)]
+        if not all(map(has_derivatives, dtypes)):
+            weights = astype(weights, dtype=np.result_type(*dtypes, *[] if has_derivatives(dtypes[0]) else ["f8"]))
         if spec_of(weights).shape != lengths:
             weights = _along_axes(weights, lengths, axes)
         total = r.sum_(weights, axis=axes, keepdims=keepdims)

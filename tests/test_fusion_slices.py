@@ -134,6 +134,31 @@ def test_infinite_multiples_of_a_cotangent_do_not_reach_its_surroundings():
     np.testing.assert_array_equal(grad(f)(np.ones(8)), [1, *[np.inf] * 6, 1])
 
 
+@pytest.mark.parametrize("f", [lambda d: d * 1e39, lambda d: d / 1e-46])
+def test_nor_do_those_that_are_infinite_in_fewer_digits(f):
+    """1e39 is finite as a Python number, and infinite in float32."""
+    g = grad(lambda x: np.sum(f(x[1:] - x[:-1]) * np.arange(1, 8, dtype="f")))(np.ones(8, "f"))
+    np.testing.assert_array_equal(g, [-np.inf, *[np.nan] * 6, np.inf])
+
+
+def test_a_replay_writes_into_nothing_that_an_operation_which_waits_has_to_read(monkeypatch):
+    """A cotangent of slices that don't overlap is added to another, of which a sum waits."""
+    monkeypatch.setitem(pending.LARGE, numpy_backend, 3 << 19)
+
+    def f(x):
+        y = x - x.mean()
+        return np.sum(np.sin(x[2::2])) + np.sum(y[:-3] ** 2)
+
+    x = RNG.normal(size=200_000)
+    jitted = gpuad.jit(value_and_grad(f))
+    with gpuad.fusion(False):
+        value, slope = value_and_grad(f)(x)
+    for _ in range(3):
+        got = jitted(x)
+        np.testing.assert_allclose(got[0], value)
+        np.testing.assert_allclose(got[1], slope, atol=1e-12)
+
+
 # -- slices are views ---------------------------------------------------------------------------------------
 def seen_through(x):
     y = x * 2.0

@@ -51,7 +51,6 @@ class Blocks:
     def __call__(self, call: Call) -> None:
         lengths, code = call.lengths, self.code
         operands = [_view(*given, lengths) for given in zip(self.plan.operands, call.arrays, call.strides, strict=True)]
-        numbers = [np.asarray(n).astype(dtype) for n, dtype in zip(call.numbers, self.plan.numbers, strict=True)]
         # What is written into an operand's own memory mustn't be read as the operand by a later step.
         memory = {_address(array) for array in call.arrays}
         outputs: list[Any] = []
@@ -61,6 +60,7 @@ class Blocks:
             else:
                 outputs.append(np.zeros(target.shape, how) if target.ndim else [])
         with np.errstate(all="ignore"):
+            numbers = [np.asarray(n).astype(dtype) for n, dtype in zip(call.numbers, self.plan.numbers, strict=True)]
             code.function(self._blocks(lengths), operands, numbers, outputs)
             for target, output, how in zip(call.outputs, outputs, code.sums, strict=True):
                 if output is not target:

@@ -272,8 +272,9 @@ def _multiplied(g: Pending) -> Pending | None:
     assert type(g.op) is Apply
     arrays = [a for a in g.args if isinstance(a, Pending)]
     numbers = [a for a in g.args if not isinstance(a, Pending)]
-    if len(arrays) != 1 or arrays[0].shape != g.shape or not all(np.isfinite(n) for n in numbers):
+    if len(arrays) != 1 or arrays[0].shape != g.shape or (g.op.name == "divide" and g.args[0] is not arrays[0]):
         return None
-    if g.op.name == "divide" and (isinstance(g.args[1], Pending) or not g.args[1]):
-        return None
-    return arrays[0]
+    with np.errstate(all="ignore"):
+        # As the kernel takes it: 1e39 is infinite in float32.
+        factors = [1 / g.dtype.type(n) if g.op.name == "divide" else g.dtype.type(n) for n in numbers]
+    return arrays[0] if np.isfinite(factors).all() else None

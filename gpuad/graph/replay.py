@@ -86,7 +86,8 @@ class Segment:
         self.leaves: dict[int, str] = {}
         self.settled: dict[int, str] = {}
         self.extra: list[str] = []
-        self.read_later = {owner for place in self.waiting.read for owner in self.sharing.owners(place)}
+        waiting = [step for step in steps if not self.waiting.results.isdisjoint(step.outs)]
+        self.read_later = {owner for step in waiting for a in step.args for owner in self.sharing.owners(a)}
         self.plan = Plan(steps, values, self.sharing, kept, self._takes_out, self._is_elementwise, self._retains)
         self.held = {owner for place in kept for owner in self.sharing.owners(place)}
         self._write(end)

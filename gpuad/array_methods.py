@@ -170,6 +170,7 @@ def _as_number(convert: Callable[..., Any]) -> Callable[..., Any]:
             x = self[at] if type(at) is tuple else self.reshape(-1)[at]  # type: ignore[attr-defined, index]
         if type(x) is not Box or x.level.recorded:
             return answer(x, convert)
+        _refuse_scipys()
         raise UnsupportedError(
             "a traced array can't become a Python number: its derivative would be lost in silence. Use gpuad.numpy "
             "functions instead of those of math; or take float(gpuad.stop_gradient(x)) if it is meant as a constant. "
@@ -212,9 +213,7 @@ def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
             "vmap: what differs from example to example can't index a plain NumPy array; write gpuad.numpy.take(a, i, "
             "axis=0) instead of a[i], or give a as an argument (in_axes=None), not from outside"
         )
-    ours = _by_scipy()
-    if ours is not None:
-        raise UnsupportedError(f"SciPy's own {ours} can't be differentiated by tracing; call gpuad.{ours} instead")
+    _refuse_scipys()
     raise UnsupportedError(
         "a traced array can't become a plain NumPy array: its derivative would be lost in silence. To make an array of "
         "traced numbers, write gpuad.numpy.array([a, b]) or numpy.stack([a, b]) instead of numpy.array([a, b]), and "
@@ -224,8 +223,8 @@ def _array(self: Box, dtype: Any = None, copy: Any = None) -> Any:
     )
 
 
-def _by_scipy() -> str | None:
-    """The function of SciPy that is running, if gpuad has it under that name."""
+def _refuse_scipys() -> None:
+    """An error where a function of SciPy's asks: gpuad's of that name, or, if the frames don't tell it, all of them."""
     frame: FrameType | None = sys._getframe(2)
     running = None
     while frame is not None and (module := frame.f_globals.get("__name__", "")).startswith(
@@ -236,9 +235,10 @@ def _by_scipy() -> str | None:
             with contextlib.suppress(ImportError):
                 importlib.import_module(f"gpuad.{public}")
             name = f"{public}.{frame.f_code.co_name}"
-            running = name if name in functions else running
+            running = f"gpuad.{name}" if name in functions else running or "gpuad.scipy's of the same name"
         frame = frame.f_back
-    return running
+    if running is not None:
+        raise UnsupportedError(f"SciPy's own functions can't be differentiated by tracing; call {running} instead")
 
 
 def _sorter(name: str) -> Callable[..., None]:

@@ -182,6 +182,8 @@ class custom_vjp(Ruled):
     >>> log1pexp.defvjp(lambda x: (log1pexp(x), x), lambda x, g: (g / (1.0 + np.exp(-x)),))
     >>> gpuad.grad(log1pexp)(0.0)
     np.float64(0.5)
+
+    With ``nondiff_argnums``: ``@functools.partial(gpuad.custom_vjp, nondiff_argnums=(1,))``.
     """
 
     rules: tuple[Callable[..., Any], Callable[..., Any]] | None = None

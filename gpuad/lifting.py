@@ -131,9 +131,10 @@ def _counterpart(x: Any, names: tuple[dict[str, Any], ...] = ()) -> Any:
     if isinstance(x, types.FunctionType) and any(x.__globals__ is theirs for theirs in names):
         return _lifted(x)
     if callable(x) and not isinstance(x, type):
-        name = getattr(x, "__name__", None)
-        for module in (getattr(x, "__module__", None), "numpy", "cupy", "scipy.special", "cupyx.scipy.special"):
-            if isinstance(name, str) and module and getattr(sys.modules.get(module), name, None) is x:
+        name = getattr(x, "__name__", None) or getattr(x, "name", None)  # as SciPy's distributions have it
+        home = str(getattr(x, "__module__", None)).partition("._")[0]  # scipy.linalg of scipy.linalg._basic
+        for module in (home, "numpy", "cupy", "scipy.special", "cupyx.scipy.special"):
+            if isinstance(name, str) and getattr(sys.modules.get(module), name, None) is x:
                 namespace = _namespace(module)
                 return x if namespace is None else getattr(namespace, name, x)
     return x

@@ -1,5 +1,6 @@
 """``lift``: programs that NumPy can't let anyone intercept, with their text unchanged."""
 
+import importlib
 import math
 
 import numpy as np
@@ -141,6 +142,15 @@ def test_scipy_and_a_function_of_numpys_itself():
     assert grad(f)(0.0) == 0.5
     assert lift(np.sin) is gpuad.numpy.sin
     assert lift(special.erf) is gpuad.scipy.special.erf
+
+
+@pytest.mark.parametrize("name", ["special.logsumexp", "linalg.cho_factor", "integrate.simpson", "stats.norm"])
+def test_names_that_are_imported_from_scipy(name):
+    """SciPy defines them in modules whose names begin with an underscore; a distribution is no function."""
+    module, name = name.split(".")
+    theirs = getattr(pytest.importorskip(f"scipy.{module}"), name)
+    ours = getattr(importlib.import_module(f"gpuad.scipy.{module}"), name)
+    assert lift(lambda: theirs)() is ours
 
 
 def test_methods_of_ufuncs():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import operator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ import gpuad.scipy.special as s
 from gpuad.errors import UnsupportedError
 from gpuad.test_util import check_grads
 
+scipy = pytest.importorskip("scipy")
 scipy_special = pytest.importorskip("scipy.special")
 INF, NAN = float("inf"), float("nan")
 
@@ -201,6 +204,15 @@ def test_scipys_functions_that_cannot_be_intercepted_name_ours(name):
     args = {"comb": (2.0,), "polygamma": (2.0,), "multigammaln": (2,)}.get(name, ())
     with pytest.raises(UnsupportedError, match=f"gpuad.scipy.special.{name}"):
         gpuad.grad(lambda x: gnp.sum(getattr(scipy_special, name)(x, *args)))(np.array([2.5, 3.5]))
+
+
+@pytest.mark.parametrize("name", ["linalg.cholesky", "stats.norm.logpdf", "integrate.quad"])
+def test_scipys_functions_whose_names_the_frames_do_not_tell(name):
+    f = operator.attrgetter(name)(importlib.import_module("scipy." + name.split(".")[0]) and scipy)
+    args = {"integrate.quad": lambda x: (lambda t: t * x, 0.0, 1.0)}.get(name, lambda x: (x,))
+    x = np.eye(2) if "linalg" in name else 0.5
+    with pytest.raises(UnsupportedError, match=r"SciPy's own functions .* call gpuad.scipy's of the same name"):
+        gpuad.grad(lambda x: f(*args(x)))(x)
 
 
 def test_plain_arrays_go_to_scipy_with_all_its_options():

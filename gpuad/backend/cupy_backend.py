@@ -204,7 +204,7 @@ def _unavailable() -> str | None:
     try:
         cupy = _cupy()
     except ModuleNotFoundError:
-        return "CuPy isn't installed (pip install gpuad[cuda12] or gpuad[cuda13])"
+        return "CuPy isn't installed (pip install cupy-cuda12x or cupy-cuda13x, by the driver's CUDA version)"
     except Exception as error:
         return f"importing CuPy failed: {error}".splitlines()[0]
     try:

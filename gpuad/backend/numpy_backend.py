@@ -92,7 +92,7 @@ class NumpyBackend(Backend):
             import scipy
         except ModuleNotFoundError:
             raise ModuleNotFoundError(
-                "this function of gpuad needs SciPy, which isn't installed: pip install gpuad[scipy]"
+                "this function of gpuad needs SciPy, which isn't installed: pip install scipy"
             ) from None
         return scipy
 

@@ -282,6 +282,8 @@ def hvp(f: Callable[..., Any], argnums: Argnums = 0, *, argnum: Argnums | None =
 
     @named_after(f, "hvp", argnums)
     def product(*args_and_vector: Any, **kwargs: Any) -> Any:
+        if len(args_and_vector) < 2:
+            raise TypeError("hvp: the vector is missing: it comes last, as in hvp(f)(x, v)")
         *args, v = args_and_vector
         of_chosen, xs = of_chosen_arguments(f, args, kwargs, numbers_of(len(args)))
         directions("hvp", v, "the vector", xs if several else xs[0], "the argument")

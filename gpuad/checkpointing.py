@@ -206,6 +206,8 @@ def sketch(x: Any) -> Any:
     if not isinstance(x, (np.ndarray, np.generic)):
         return None
     flat = np.ravel(x)
+    if flat.dtype.kind == "V":  # bfloat16, of which NumPy knows no precision
+        flat = flat.astype(np.float32)
     whole = flat.size // _COLUMNS * _COLUMNS
     return flat.copy() if whole < 2 * _COLUMNS else np.append(flat[:whole].reshape(-1, _COLUMNS).sum(0), flat[whole:])
 

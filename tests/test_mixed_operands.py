@@ -11,7 +11,7 @@ import pytest
 
 import gpuad
 import gpuad.numpy as gnp
-from gpuad import elementwise_grad, grad, jit, jvp, value_and_grad, vmap
+from gpuad import checkpoint, elementwise_grad, grad, jit, jvp, value_and_grad, vjp, vmap
 
 X = np.array([1.0, 2.0, 3.0])
 
@@ -128,6 +128,30 @@ def test_bfloat16_has_derivatives():
     assert g.dtype == bfloat16
     assert np.array_equal(g.astype(float), 2 * X)
     assert np.array_equal(grad(lambda x: np.sum((x.astype(bfloat16) * 2).astype(float)))(X), [2.0, 2.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: x * 0.5,
+        lambda x: 2 - x,
+        lambda x: x + 0.0,
+        lambda x: 1.0 / x,
+        lambda x: np.maximum(np.tanh(x), 0.25),
+        lambda x: x**2,
+        lambda x: x * np.float32(0.5),
+    ],
+)
+def test_bfloat16_and_a_number_is_what_numpy_makes_of_it(f):
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    x = np.array([1.0, 2.0, 3.5]).astype(bfloat16)
+    value, pullback = vjp(f, x)
+    for found in (value, jvp(f, (x,), (x,))[0], jit(f)(x), vmap(f)(x), checkpoint(f)(x)):
+        assert found.dtype == f(x).dtype
+        np.testing.assert_array_equal(found, f(x))
+    g = pullback(np.ones_like(value))[0]
+    assert g.dtype == bfloat16
+    np.testing.assert_array_equal(grad(lambda x: np.sum(checkpoint(f)(x)))(x), g)
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,8 @@ def operators(prim: Binary, *, yields: bool = True) -> tuple[Callable[[Box, Any]
                     try:
                         y = spec.numbers[y]
                     except KeyError:
+                        if spec.dtype.kind == "V":  # NumPy makes something else of bfloat16 and a number
+                            return process(x, y)
                         y = spec.number(y)
                     ans = host(xv, y)
                 else:
@@ -303,6 +305,8 @@ def operators(prim: Binary, *, yields: bool = True) -> tuple[Callable[[Box, Any]
                 try:
                     x = spec.numbers[x]
                 except KeyError:
+                    if spec.dtype.kind == "V":
+                        return process(x, y)
                     x = spec.number(x)
                 ans = host(x, yv)
             else:

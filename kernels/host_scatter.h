@@ -17,8 +17,8 @@
 enum { AHEAD = 32 };
 
 /* The places are those of several axes together, `axes` of them, of which `numbers` and `lengths` are given one by one:
- * `count` numbers each, negative ones from the end; `places` is room for `count`. `out` is outer x (product of lengths) x width, `terms` is
- * outer x count x width. Returns 1, and nothing is added, if a number is out of bounds. */
+ * `count` numbers each, negative ones from the end; `places` is room for `count`. `out` is outer x (product of lengths)
+ * x width, `terms` is outer x count x width. Returns 1, and nothing is added, if a number is out of bounds. */
 int scatter_add(ENTRY *restrict out, const ENTRY *restrict terms, const int64_t *const *numbers,
                 const int64_t *lengths, int64_t axes, int64_t outer, int64_t count, int64_t width, int64_t *places)
 {

@@ -193,7 +193,7 @@ def test_keys():
         a = np.arange(np.prod(shape)).reshape(shape)
         for key in [np.s_[1:], np.s_[...], np.s_[..., 1:], np.s_[-2:], np.s_[:1, ...], np.s_[::2], np.s_[5:100]]:
             np.testing.assert_array_equal(a[slices.box_of(key, shape)], a[key])
-        for key in [0, None, np.s_[::-1], np.s_[..., 0], (slice(None),) * 4, True, np.array([1])]:
+        for key in [0, None, np.s_[::-1], np.s_[..., 0], np.s_[..., ...], (slice(None),) * 4, True, np.array([1])]:
             assert slices.box_of(key, shape) is None
 
 

@@ -47,7 +47,7 @@ _CHEAP = 8
 def box_of(key: Any, shape: tuple[int, ...]) -> Box | None:
     """The key as a slice for every axis; ``None`` where it has others than slices, or goes backwards."""
     key = key if type(key) is tuple else (key,)
-    if not all(type(i) in (slice, type(Ellipsis)) for i in key):
+    if not all(type(i) in (slice, type(Ellipsis)) for i in key) or key.count(Ellipsis) > 1:
         return None
     if Ellipsis in key:
         at = key.index(Ellipsis)

@@ -11,7 +11,7 @@ import numpy as np
 from ..core.memory import look as look_along
 from ..core.record import Step
 from ..ops.index import ARRAY, Arrays, Region
-from .lowering import COPY, Lowering, NotHere, at_index, look, lowers
+from .lowering import COPY, Lowering, NotHere, at_index, looked, lowers
 from .program import At, Indexed, Ref
 
 
@@ -22,7 +22,11 @@ def _part(s: Lowering, step: Step, i: int) -> Ref:
 
 @lowers("read")
 def _read(s: Lowering, step: Step, i: int) -> Ref:
-    return s.view(step, lambda x: look_along(x, step.params["steps"]))
+    return s.view(step, _along(step.params["steps"]))
+
+
+def _along(steps: Any) -> Callable[[Any], Any]:
+    return lambda x: look_along(x, steps)
 
 
 # -- arrays in an index ---------------------------------------------------------------------------------
@@ -45,9 +49,7 @@ def _addressed(s: Lowering, x: Ref, key: Any, arrays: Sequence[Ref]) -> tuple[Re
             axes.append(of_x)
         wide = len(x.shape) - taken if i is Ellipsis else 1
         among, of_x = among + wide, of_x + (0 if i is None else wide)
-    view = look(x, at_index(tuple([slice(None) if k in gaps else i for k, i in enumerate(key)])))
-    if view is None:
-        raise NotHere
+    view = looked(x, at_index(tuple([slice(None) if k in gaps else i for k, i in enumerate(key)])))
     rest = [k for k in range(len(view.shape)) if k not in places]
     before = [k for k in rest if together and k < places[0]]
     after = rest[len(before) :]
@@ -132,10 +134,8 @@ def _scatter_add(s: Lowering, step: Step, i: int) -> Ref:
             cleared = True
             times += 1
             continue
-        function = _along(index) if type(index) is Region else at_index(index)
-        found = look(out, function)
-        if found is None:
-            raise NotHere
+        function = _along(index.steps) if type(index) is Region else at_index(index)
+        found = looked(out, function)
         part = function(times)
         first = not part.any()
         cleared |= not first and not part.all()
@@ -153,10 +153,6 @@ def _scatter_add(s: Lowering, step: Step, i: int) -> Ref:
     return out
 
 
-def _along(region: Any) -> Callable[[Any], Any]:
-    return lambda x: look_along(x, region.steps)
-
-
 @lowers("write")
 def _write(s: Lowering, step: Step, i: int) -> Ref:
     x, v, *arrays = step.args
@@ -167,9 +163,7 @@ def _write(s: Lowering, step: Step, i: int) -> Ref:
     term, *numbers = [s.copied(ref) if ref.storage == out.storage else ref for ref in given]
     key, steps = step.params["key"], step.params["steps"]
     at = at_index(Ellipsis if arrays else key)
-    there = look(out, lambda whole: at(look_along(whole, steps)))
-    if there is None:
-        raise NotHere
+    there = looked(out, lambda whole: at(look_along(whole, steps)))
     if arrays and s.program.dtype(numbers[0]).kind == "b":
         mask = numbers[0]
         if key != (ARRAY,) or mask.shape != there.shape or term.shape:

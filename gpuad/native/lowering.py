@@ -209,8 +209,9 @@ class Lowering:
         special = LOWERED.get(prim.name)
         if special is not None:
             return special(self, step, i)
-        if isinstance(prim, View) or prim.name == "read":
-            return self.view(step, lambda x: prim.forward(np, x, **step.params))
+        forward = prim.forward
+        if isinstance(prim, View) and forward is not None:
+            return self.view(step, lambda x: forward(np, x, **step.params))
         if prim.scalar is not None and not step.params:
             return self._elementwise(step)
         raise NotHere
@@ -243,17 +244,13 @@ class Lowering:
         ref = self.operand(step.args[0])
         found = look(ref, function)
         if found is None:
-            found = look(self.copied(ref), function)
-        if found is None:
-            raise NotHere
+            found = looked(self.copied(ref), function)
         return found
 
     def put(self, target: Ref, pieces: Iterable[tuple[Any, Ref]]) -> Ref:
         """Write into ``target`` at indices; each piece is ``(index, what)``."""
         for index, ref in pieces:
-            place = look(target, at_index(index))
-            if place is None:
-                raise NotHere
+            place = looked(target, at_index(index))
             if math.prod(place.shape):
                 self.map(COPY, place, [ref])
         return target
@@ -300,6 +297,14 @@ def look(ref: Ref, function: Callable[[Any], Any]) -> Ref | None:
     if not 0 <= offset < memory.size:
         return None
     return Ref(ref.storage, ref.offset + first + offset, found.strides, found.shape)
+
+
+def looked(ref: Ref, function: Callable[[Any], Any]) -> Ref:
+    """The same, where nothing else than a view will do."""
+    found = look(ref, function)
+    if found is None:
+        raise NotHere
+    return found
 
 
 def at_index(index: Any) -> Callable[[Any], Any]:

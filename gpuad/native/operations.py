@@ -12,7 +12,7 @@ from ..core.record import Step
 from ..fused.pending import Apply
 from ..ops.contract import einsum_plan
 from . import blas, margins
-from .lowering import COPY, LOWERED, Lowering, NotHere, at_index, check, look, lowers
+from .lowering import COPY, LOWERED, Lowering, NotHere, at_index, check, look, looked, lowers
 from .program import DType, Product, Ref, Running
 
 
@@ -49,7 +49,7 @@ def _broadcast(s: Lowering, step: Step, i: int) -> Ref:
     (x,), shape, axis = map(s.operand, step.args), step.params["shape"], step.params.get("axis")
     if axis is not None and len(axis) < len(shape):
         kept = tuple([1 if k in axis else n for k, n in enumerate(shape)])
-        x = look(x, lambda x: x.reshape(kept)) or look(s.copied(x), lambda x: x.reshape(kept)) or x
+        x = _reshaped(s, x, kept)
     return x.spread(shape)
 
 
@@ -60,10 +60,7 @@ def _axes(x: Ref, axis: tuple[int, ...] | None) -> tuple[int, ...]:
 def _shaped(s: Lowering, step: Step, ref: Ref) -> Ref:
     """With or without the axes of length 1, as it should be."""
     shape = s.values[step.outs[0]].spec.shape
-    found = look(ref, lambda x: x.reshape(shape))
-    if found is None:
-        raise NotHere
-    return found
+    return looked(ref, lambda x: x.reshape(shape))
 
 
 def _folded(how: str) -> Callable[[Lowering, Step, int], Ref]:
@@ -144,7 +141,7 @@ def _prod(s: Lowering, step: Step, i: int) -> Ref:
     if s.program.dtype(x) != dtype:
         x = s.map(COPY, s.program.array(x.shape, dtype), [x])
     s.program.statements.append(Running("{0} * {1}", running.spread(x.shape), (x.spread(x.shape),), axis))
-    return look(running, at_index((*(slice(None),) * axis, -1))) or running
+    return looked(running, at_index((*(slice(None),) * axis, -1)))
 
 
 @lowers("recurrence")
@@ -162,7 +159,7 @@ def _running(s: Lowering, step: Step, scalar: str, ins: list[Ref]) -> Ref:
     ins = [x if s.program.dtype(x) == dtype else s.map(COPY, s.program.array(x.shape, dtype), [x]) for x in ins]
     turned = [x.spread(out.shape) for x in (out, *ins)]
     if step.params["reverse"]:
-        turned = [look(x, lambda whole: np.flip(whole, axis)) or x for x in turned]
+        turned = [looked(x, lambda whole: np.flip(whole, axis)) for x in turned]
     s.program.statements.append(Running(scalar, turned[0], tuple(turned[1:]), axis))
     return out
 
@@ -175,9 +172,8 @@ def _shift(s: Lowering, step: Step, i: int) -> Ref:
     ends = slice(1, None), slice(-1), slice(1)
     there, here, first = ends if not step.params["back"] else (slice(-1), slice(1, None), slice(-1, None))
     s.put(out, [((*before, first), s.program.constant(fill, s.program.dtype(out)))])
-    rest = look(x, at_index((*before, here)))
-    if x.shape[axis] > 1 and rest is not None:
-        s.put(out, [((*before, there), rest)])
+    if x.shape[axis] > 1:
+        s.put(out, [((*before, there), looked(x, at_index((*before, here))))])
     return out
 
 
@@ -212,7 +208,7 @@ def _roll(s: Lowering, step: Step, i: int) -> Ref:
         if shift and not reach[axis]:
             before = (slice(None),) * axis
             parts = (slice(shift), slice(-shift, None)), (slice(shift, None), slice(-shift))
-            pieces = [((*before, there), look(x, at_index((*before, here))) or x) for there, here in parts]
+            pieces = [((*before, there), looked(x, at_index((*before, here)))) for there, here in parts]
             x = s.put(s.program.array(x.shape, s.program.dtype(x)), pieces)
     return x
 
@@ -232,9 +228,7 @@ def _from_diagonal(s: Lowering, step: Step, i: int) -> Ref:
     out = s.new(step)
     s.map(COPY, out, [s.program.constant(0, s.program.dtype(out))])
     where = {name: step.params[name] for name in ("offset", "axis1", "axis2")}
-    there = look(out, lambda whole: whole.diagonal(**where))
-    if there is None:
-        raise NotHere
+    there = looked(out, lambda whole: whole.diagonal(**where))
     if math.prod(there.shape):
         s.map(COPY, there, [s.operand(step.args[0])])
     return out
@@ -301,13 +295,13 @@ def _einsum(s: Lowering, step: Step, i: int) -> Ref:
         return _outer(s, x, y, plan.direct, dtype)
     if plan.swapped:
         x, y = y, x
-    x, y = (look(ref, _transposed(order)) or ref for ref, order in zip((x, y), plan.orders, strict=True))
+    x, y = (looked(ref, _transposed(order)) for ref, order in zip((x, y), plan.orders, strict=True))
     until_rows = plan.batch + plan.rows
     batch, rows, summed = x.shape[: plan.batch], x.shape[plan.batch : until_rows], x.shape[until_rows:]
     columns, n = y.shape[plan.batch + len(summed) :], math.prod(summed)
     out = s.program.array((*batch, math.prod(rows), math.prod(columns)), dtype)
     _product(s, _reshaped(s, x, (*batch, math.prod(rows), n)), _reshaped(s, y, (*batch, n, math.prod(columns))), out)
-    return look(_reshaped(s, out, (*batch, *rows, *columns)), _transposed(plan.order)) or out
+    return looked(_reshaped(s, out, (*batch, *rows, *columns)), _transposed(plan.order))
 
 
 def _folded_to(s: Lowering, x: Ref, subscripts: str) -> Ref:
@@ -349,9 +343,7 @@ def _transposed(order: tuple[int, ...]) -> Callable[[Any], Any]:
 
 def _reshaped(s: Lowering, ref: Ref, shape: tuple[int, ...]) -> Ref:
     """In another shape; copied if it can't be seen so."""
-    found = look(ref, lambda x: x.reshape(shape)) or look(s.copied(ref), lambda x: x.reshape(shape))
-    assert found is not None
-    return found
+    return look(ref, lambda x: x.reshape(shape)) or looked(s.copied(ref), lambda x: x.reshape(shape))
 
 
 def _with_axis(ref: Ref, at: int) -> Ref:

@@ -23,7 +23,8 @@ _DESCRIPTION = """\
 Measures gpuad beside what else is installed: hand-written NumPy, autograd, JAX, PyTorch.
 
 commands:
-  run       measure (what happens if no command is given); `gpuad bench --quick` takes less than two minutes
+  run       measure (what happens if no command is given); `gpuad bench --quick` takes less than two minutes;
+            `gpuad bench run --help` lists the options
   list      the workloads, and who takes part
   report    one HTML page from one or several files of results
   compare   two files of results; exit code 1 if gpuad became slower beyond the noise

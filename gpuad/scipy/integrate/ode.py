@@ -102,6 +102,8 @@ def solve_ivp(
     ``gradient="direct"`` differentiates the steps of the solver, on any backend; it knows the methods
     RK45 and RK23, whose default it is. ``"adjoint"`` solves by SciPy's solver of any method, and
     differentiates by the adjoint equation; ``fun`` may then read traced arrays only from its arguments.
+
+    Examples of :func:`gpuad.vmap` would each need steps of their own, which is refused: solve them as one ``y0``.
     """
     t_span, y0, t_eval, args = opened((t_span, y0, t_eval, () if args is None else tuple(args)))
     name = method if isinstance(method, str) else getattr(method, "__name__", "")

@@ -17,18 +17,16 @@
 enum { AHEAD = 32 };
 
 /* The places are those of several axes together, `axes` of them, of which `numbers` and `lengths` are given one by one:
- * `count` numbers each, negative ones from the end; `places` is room for `count`. `out` is outer x (product of lengths)
- * x width, `terms` is outer x count x width. Returns 1, and nothing is added, if a number is out of bounds. */
+ * `count` numbers each, negative ones from the end. `out` is outer x (product of lengths) x width, `terms` is
+ * outer x count x width, and `room` is for `count` places. Returns 1, and nothing is added, if a number is out of
+ * bounds. */
 int scatter_add(ENTRY *restrict out, const ENTRY *restrict terms, const int64_t *const *numbers,
-                const int64_t *lengths, int64_t axes, int64_t outer, int64_t count, int64_t width, int64_t *places)
+                const int64_t *lengths, int64_t axes, int64_t outer, int64_t count, int64_t width, int64_t *room)
 {
-    int64_t size = 1;
-    for (int64_t a = 0; a < axes; ++a)
-        size *= lengths[a];
-    const int64_t *place = places;
-    int64_t wrong = 0, negative = 0;
+    int64_t size = 1, wrong = 0, negative = 0;
     for (int64_t a = 0; a < axes; ++a) {
         const int64_t *const number = numbers[a], length = lengths[a];
+        size *= length;
         for (int64_t k = 0; k < count; ++k) {
             wrong |= number[k] < -length || number[k] >= length;
             negative |= number[k] < 0;
@@ -36,13 +34,12 @@ int scatter_add(ENTRY *restrict out, const ENTRY *restrict terms, const int64_t 
     }
     if (wrong)
         return 1;
-    if (axes == 1 && !negative)
-        place = numbers[0];
-    else
+    const int64_t *const place = axes == 1 && !negative ? numbers[0] : room;
+    if (place == room)
         for (int64_t a = 0; a < axes; ++a)
             for (int64_t k = 0; k < count; ++k) {
                 const int64_t i = numbers[a][k] + (numbers[a][k] < 0 ? lengths[a] : 0);
-                places[k] = a ? places[k] * lengths[a] + i : i;
+                room[k] = a ? room[k] * lengths[a] + i : i;
             }
     for (int64_t o = 0; o < outer; ++o, out += size * width, terms += count * width) {
         if (width == 1)

@@ -132,3 +132,20 @@ def test_programs(f, shape, executor, monkeypatch):
             want = value_and_grad(f)(y)
         for a, b in zip(got, want, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_a_row_that_is_a_number(in_c, monkeypatch):
+    """NumPy's functions give scalars for it, which lie nowhere that a kernel could read."""
+    monkeypatch.setitem(pending.LARGE, numpy_backend, 0)
+    monkeypatch.setenv("GPUAD_CPU_EXECUTOR", "c")
+
+    def f(x):
+        d = np.tanh(x - x.mean(-1, keepdims=True) * 0.3)
+        return np.sum(np.max(d.reshape(-1, 15) * 2, -1) ** 2) + np.sum(np.swapaxes(d, 0, -1)[0])
+
+    x = np.random.default_rng(0).normal(size=(1, 15))
+    got = value_and_grad(f)(x)
+    with gpuad.fusion(False):
+        want = value_and_grad(f)(x)
+    for a, b in zip(got, want, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)

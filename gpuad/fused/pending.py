@@ -138,6 +138,8 @@ class Pending:
         """Let it be ``value``, which has been computed; another thread may have done the same."""
         if self.value is not None:
             return
+        if isinstance(value, np.generic):  # of which a kernel couldn't take the address
+            value = np.asarray(value)
         self.value, self.op, self.args, self.region = value, None, (), None
         self.small = value.nbytes < large(self.backend)
 

@@ -134,10 +134,10 @@ def take_turns(runners: Mapping[str, Runner], plan: Plan, say: Callable[[str], N
     for name, r in runners.items():
         say(f"{name}: warming up")
         end = time.process_time() + (plan.warm if r.adapter.compiles_late else _SETTLED)
-        one = r.turn(1)
+        calls = [r.turn(1)]
         while time.process_time() < end:
-            one = min(one, r.turn(1))
-        r.calls, r.rounds = plan.shape(one)
+            calls.append(r.turn(1))
+        r.calls, r.rounds = plan.shape(statistics.median(calls))  # a clock may stand still for one of them
     order = list(runners.items())
     for k in range(max((r.rounds for _, r in order), default=0)):
         order.append(order.pop(0))
